@@ -1,0 +1,66 @@
+# Every target sets up .venv by itself, so each works as the first command after a clone.
+# PYTHON=python3.13 chooses another interpreter (after `make clean`, if there is a .venv).
+# Windows has no make: CONTRIBUTING.md, "Set-up by hand", has the commands.
+
+bin = .venv/bin
+run = @printf '\n== %s\n' '$(1)' && $(bin)/$(1)
+
+# Which tests `make cover` runs, in the words of `pytest -m`; empty is all of them.
+MARKERS = not heavy
+
+# Two targets at once would set up one .venv twice.
+.NOTPARALLEL:
+.PHONY: help demo test test-all check lint cover wheel bench format clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+
+demo: .venv/.ready-run ## show what the server does, and the lines that add it to your assistant
+	@$(bin)/python examples/demo.py
+
+test: .venv/.ready-test ## run the tests that take seconds
+	$(bin)/python -m pytest -m "not heavy"
+
+test-all: .venv/.ready-dev ## run every test, also those that take minutes or kill processes
+	$(bin)/python -m pytest
+
+check: lint cover wheel ## run everything a change has to pass: lint, cover, wheel
+
+lint: .venv/.ready-dev ## check format, style, types, imports, dependencies and spelling
+	$(call run,ruff format --check)
+	$(call run,ruff check)
+	$(call run,mypy)
+	$(call run,lint-imports --no-logo)
+	$(call run,deptry mem1_mcp)
+	$(call run,codespell)
+
+cover: .venv/.ready-dev ## run the tests and report which branches they miss
+	@$(bin)/coverage erase
+	$(call run,coverage run -m pytest -m "$(MARKERS)")
+	$(call run,coverage combine --quiet)
+	$(call run,coverage report)
+
+# The wheel is made from the sdist, so this proves both; its new home has no development package.
+wheel: .venv/.ready-dev ## build the package, install it in a clean place and talk to it
+	@rm -rf dist out/wheel
+	$(call run,python -m build --outdir dist)
+	$(call run,python -m venv --without-pip out/wheel)
+	$(call run,python -m pip --python out/wheel/bin/python install --quiet dist/*.whl)
+	@printf '\n== mem1-mcp --version, and a conversation over stdio\n'
+	@out/wheel/bin/mem1-mcp --version
+	@$(bin)/python .ci/handshake.py out/wheel/bin/mem1-mcp
+
+bench: .venv/.ready-bench ## measure how well and how fast memories are found
+	$(bin)/python benchmarks/run.py
+
+format: .venv/.ready-dev ## format the code and mend what ruff can mend
+	$(bin)/ruff format
+	$(bin)/ruff check --fix
+
+clean: ## remove .venv and everything else that was made here
+	rm -rf .venv dist out htmlcov .coverage .coverage.* .hypothesis
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.ready-%: pyproject.toml .ci/setup.sh
+	@bash .ci/setup.sh $*

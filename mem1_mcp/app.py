@@ -1,0 +1,71 @@
+"""The one place that chooses implementations and owns their lifetimes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+
+from mem1_mcp.memory import Memory
+from mem1_mcp.settings import unknown_names
+from mem1_mcp.stores.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from mem1_mcp.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def wall_clock() -> int:
+    """Return milliseconds since 1970, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+@asynccontextmanager
+async def open_memory(settings: Settings) -> AsyncGenerator[Memory]:
+    """Open the memory that the settings name, for as long as the block lasts."""
+    store = SqliteStore(settings.memory_dir, wall_clock)
+    try:
+        yield Memory(store, wall_clock, settings.zone, masking=settings.mask_secrets)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await store.close()
+
+
+def serve_stdio(settings: Settings) -> None:
+    """Serve one host over stdin and stdout; ends the process when stdin ends or on a signal."""
+    logging.basicConfig(
+        stream=sys.stderr, level=settings.log_level, format="mem1-mcp %(levelname)s %(message)s"
+    )
+    for told in unknown_names():
+        log.warning("%s", told)
+    anyio.run(_serve_stdio, settings)
+    # A thread may still wait on stdin; everything answered is on disk already.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+async def _serve_stdio(settings: Settings) -> None:
+    from mem1_mcp.server import stdio  # the SDK: a second that other commands save
+    from mem1_mcp.server.build import build_server
+    from mem1_mcp.server.identity import always
+
+    async with open_memory(settings) as memory, anyio.create_task_group() as tasks:
+        if sys.platform != "win32":
+            tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
+        await stdio.serve(build_server(memory, settings, always(settings.user_id)))
+        tasks.cancel_scope.cancel()
+
+
+async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            scope.cancel()

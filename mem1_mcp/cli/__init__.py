@@ -1,0 +1,28 @@
+"""The command line. Without arguments it serves a host over stdio, and imports nothing for people."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+
+from mem1_mcp.errors import Mem1Error
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    arguments = sys.argv[1:]
+    if arguments == ["--version"]:
+        sys.stdout.write(f"mem1-mcp {version('mem1-mcp')}\n")
+        return
+    try:
+        if not arguments:
+            from mem1_mcp import app, settings  # --version needs neither
+
+            app.serve_stdio(settings.load())
+        else:
+            from mem1_mcp.cli.commands import program  # draws tables, which takes time
+
+            program()
+    except Mem1Error as error:
+        sys.stderr.write(f"mem1-mcp: {error}\n")
+        sys.exit(1)

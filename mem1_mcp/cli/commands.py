@@ -1,0 +1,106 @@
+"""Commands for people."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Annotated
+
+import anyio
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mem1_mcp import app, settings
+from mem1_mcp.cli.configuration import command_path, host_configuration
+
+if TYPE_CHECKING:
+    from mem1_mcp.types import Health
+
+program = typer.Typer(
+    name="mem1-mcp",
+    no_args_is_help=False,
+    add_completion=False,
+    help="Long-term memory for any MCP host. Without a command it serves a host over stdio, which is "
+    "what a host's configuration starts; `mem1-mcp config` prints that configuration.",
+)
+
+
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mem1-mcp {version('mem1-mcp')}")
+        raise typer.Exit
+
+
+@program.callback()
+def _options(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version.",
+            is_eager=True,
+            callback=lambda v: _print_version(wanted=v),
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+@program.command()
+def serve() -> None:
+    """Serve a host over stdio, the same as without a command."""
+    app.serve_stdio(settings.load())
+
+
+@program.command()
+def config() -> None:
+    """Print the configuration to paste into a host, with this program's own path."""
+    typer.echo(host_configuration(command_path()))
+
+
+@program.command()
+def doctor() -> None:
+    """Show the settings in force and whence, where memories lie, versions, and the store's health.
+
+    Ends with 1 when something is wrong, and says what to do.
+    """
+    inforce = settings.load()
+    console = Console()
+    console.print(_settings_table(inforce))
+    health = anyio.run(_health, inforce)
+    console.print(_facts_table(health))
+    problems = [*settings.unknown_names(), *health.problems]
+    for problem in problems:
+        console.print(f"[bold red]![/] {problem}", highlight=False)
+    if problems:
+        raise typer.Exit(1)
+    console.print("[green]Everything is in order.[/]")
+
+
+async def _health(inforce: settings.Settings) -> Health:
+    async with app.open_memory(inforce) as memory:
+        return await memory.health(inforce.user_id)
+
+
+def _settings_table(inforce: settings.Settings) -> Table:
+    table = Table("setting", "value", "from", title="Settings", title_justify="left")
+    given = inforce.set_by_environment
+    for name in settings.Settings.model_fields:
+        value = getattr(inforce, name)
+        if name == "timezone" and value is None:
+            value = f"{inforce.zone} (this machine's)"
+        shown = "–" if value is None else str(value)
+        whence = "environment" if name in given else "default"
+        table.add_row(f"{settings.PREFIX}{name.upper()}", shown, whence)
+    return table
+
+
+def _facts_table(health: Health) -> Table:
+    table = Table("what", "value", title="State", title_justify="left")
+    table.add_row("mem1-mcp", version("mem1-mcp"))
+    table.add_row("Python", f"{platform.python_version()} on {platform.system()}")
+    table.add_row("MCP SDK", version("mcp"))
+    for name, value in health.facts:
+        table.add_row(name, value)
+    return table

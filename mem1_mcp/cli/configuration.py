@@ -1,0 +1,21 @@
+"""What a host's configuration has to say to start this server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+
+def command_path() -> str:
+    """Return this program's own absolute path: desktop hosts know no PATH of a shell."""
+    beside = Path(sys.executable).with_name("mem1-mcp.exe" if sys.platform == "win32" else "mem1-mcp")
+    if beside.exists():
+        return str(beside)
+    return shutil.which("mem1-mcp") or str(Path(sys.argv[0]).resolve())
+
+
+def host_configuration(command: str) -> str:
+    """Write the ``mcpServers`` block that Claude Desktop, Cursor, Claude Code and others read."""
+    return json.dumps({"mcpServers": {"mem1": {"command": command}}}, indent=2, ensure_ascii=False)

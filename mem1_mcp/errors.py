@@ -1,0 +1,46 @@
+"""Every failure this package raises on purpose.
+
+* Mem1Error
+  + InvalidRequestError        the caller must change the request; names field, limit and cure
+    - RequestIdReusedError     the same request_id came with other content
+  + SettingsError              the person must change the configuration
+  + StoreError                 the store could not do it; nothing of the call was saved
+    - StoreBusyError           another process holds the store; try again
+    - StoreDamagedError        the file is not a whole store of ours; it was left untouched
+    - StoreTooNewError         a newer version of this program wrote the store
+
+The text of each reaches the model or the person as it is, so it says what failed, what was kept
+and what to do. Everything else that is raised is a bug.
+"""
+
+
+class Mem1Error(Exception):
+    """Base of all deliberate errors: ``except Mem1Error`` catches what can be shown to a person."""
+
+
+class InvalidRequestError(Mem1Error):
+    """The request can't be carried out as it stands; nothing was changed."""
+
+
+class RequestIdReusedError(InvalidRequestError):
+    """A ``request_id`` names one call for ever; this one came back with other content."""
+
+
+class SettingsError(Mem1Error):
+    """A setting has a value that can't be used."""
+
+
+class StoreError(Mem1Error):
+    """The store refused; the operation was rolled back whole."""
+
+
+class StoreBusyError(StoreError):
+    """Another process kept the store locked for longer than the wait."""
+
+
+class StoreDamagedError(StoreError):
+    """The file can't be read as a store of ours. It is never replaced or written."""
+
+
+class StoreTooNewError(StoreError):
+    """The store's schema is newer than this program can read or write."""

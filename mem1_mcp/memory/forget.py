@@ -1,0 +1,106 @@
+"""Forget: first show what would go, then take exactly that.
+
+The preview gives a token. It names a row of the store that holds the selection and how far things
+had come, so what arrives afterwards is not taken, and any process on the store can confirm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mem1_mcp.errors import InvalidRequestError
+from mem1_mcp.memory.lines import Line, write_line
+from mem1_mcp.text.budget import snippet
+from mem1_mcp.types import Confirmation, message_id
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from mem1_mcp.protocols import Store
+    from mem1_mcp.types import Forgotten, Item, Selection
+
+_VALID_MS = 600_000
+_LINES = 20
+_LINE_TOKENS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would go. ``token`` is ``None`` when there is nothing; ``unknown`` names ids not found."""
+
+    token: str | None
+    messages: int
+    first_at: int
+    last_at: int
+    lines: tuple[Line, ...]
+    items: tuple[Item, ...]
+    more: int
+    unknown: tuple[str, ...]
+
+
+async def preview(
+    store: Store, user: str, selection: Selection, skip: int, now: int, zone: tzinfo
+) -> Preview:
+    """Show what a selection takes and keep it for ten minutes; deletes nothing."""
+    found = await store.select(user, selection, _LINES, skip)
+    profile = await store.profile(user)
+    gone = frozenset(selection.places)
+    if selection.topic is not None or selection.everything:
+        gone = frozenset(place for item in profile.items for place in item.evidence)
+        if selection.topic is not None:
+            kept = await store.messages(user, sorted(gone))
+            gone = frozenset(s.place for s in kept if s.topic == selection.topic)
+    left = {item.id for item in profile.forgetting(selection, found.mark, gone).items}
+    items = tuple(item for item in profile.items if item.id not in left)
+    unknown = await _unknown(store, user, selection, {item.id for item in profile.items})
+    token = None
+    if found.messages or items:
+        token = secrets.token_urlsafe(9)
+        await store.keep_confirmation(
+            user, Confirmation(_hash(token), selection, found.mark, now + _VALID_MS)
+        )
+    lines = []
+    for stored in found.lines:
+        text = snippet(stored.content, {}, _LINE_TOKENS)
+        lines.append(Line(stored, text, write_line(stored, text, now, zone)))
+    return Preview(
+        token=token,
+        messages=found.messages,
+        first_at=found.first_at,
+        last_at=found.last_at,
+        lines=tuple(lines),
+        items=items,
+        more=max(found.messages - skip - len(lines), 0),
+        unknown=unknown,
+    )
+
+
+async def confirm(store: Store, user: str, token: str, selection: Selection | None, now: int) -> Forgotten:
+    """Take what the preview of this token showed; a second time, say what was done."""
+    kept = await store.confirmation(user, _hash(token))
+    if kept is None or (kept.done is None and kept.expires_at < now):
+        raise InvalidRequestError(
+            "confirm: this token is unknown or older than ten minutes. Nothing was forgotten. Call "
+            "forget again without confirm, show the user what would go, and use the new token."
+        )
+    if kept.done is None and selection is not None and selection != kept.selection:
+        raise InvalidRequestError(
+            "confirm: this token was given for another selection. Nothing was forgotten. Send "
+            "confirm alone, or call forget without it to see what the new selection would take."
+        )
+    return await store.forget(user, kept.token_hash)
+
+
+async def _unknown(store: Store, user: str, selection: Selection, items: set[str]) -> tuple[str, ...]:
+    known = {stored.place for stored in await store.messages(user, selection.places)}
+    return (
+        *(message_id(place) for place in selection.places if place not in known),
+        *(item for item in selection.items if item not in items),
+    )
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

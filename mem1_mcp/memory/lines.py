@@ -1,0 +1,91 @@
+"""Memories as lines for a model to read: one message a line, dated, within a budget of tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from mem1_mcp.text.budget import estimate_tokens, snippet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import tzinfo
+
+    from mem1_mcp.types import Stored
+
+_SNIPPET_TOKENS = 120  # of one hit: ten of them fill the default budget
+_DAY = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A memory as it is shown: ``text`` is the message or a snippet of it, ``line`` the whole line."""
+
+    stored: Stored
+    text: str
+    line: str
+
+
+def at_local(said_at: int, zone: tzinfo) -> datetime:
+    """Return a moment as the user's clock shows it."""
+    return datetime.fromtimestamp(said_at / 1000, zone)
+
+
+def age(said_at: int, now: int, zone: tzinfo) -> str:
+    """Say how long ago something was, by the user's calendar."""
+    days = (at_local(now, zone).date() - at_local(said_at, zone).date()).days
+    if days < 0:
+        return "in the future"
+    if days == 0:
+        return "today"
+    if days == 1:
+        return "yesterday"
+    for unit, length in (("year", 365), ("month", 30), ("week", 7)):
+        if days >= 2 * length or (days >= length and unit != "week"):
+            number = days // length
+            return f"{number} {unit}{'s' if number > 1 else ''} ago"
+    return f"{days} days ago"
+
+
+def write_line(stored: Stored, text: str, now: int, zone: tzinfo) -> str:
+    """Write one memory: id, date, weekday, age, topic, speaker and words; metadata where there is some."""
+    when = at_local(stored.said_at, zone)
+    speaker = f"{stored.name} ({stored.role})" if stored.name else stored.role
+    noted = "".join(f" {name}={value}" for name, value in stored.metadata.items())
+    return (
+        f"[{stored.id}] {when:%Y-%m-%d %a %H:%M} · {age(stored.said_at, now, zone)} · {stored.topic}"
+        f" · {speaker}: {_on_one_line(text)}{f' {{{noted.strip()}}}' if noted else ''}"
+    )
+
+
+def choose(
+    memories: Iterable[Stored],
+    weights: Mapping[str, float],
+    max_tokens: int,
+    now: int,
+    zone: tzinfo,
+) -> list[Line]:
+    """Write memories in their order until the budget is spent; long ones as snippets.
+
+    The first is always shown, cut to the budget if it must be.
+    """
+    chosen: list[Line] = []
+    left = max_tokens
+    for stored in memories:
+        text = snippet(stored.content, weights, min(_SNIPPET_TOKENS, max(left, 1)))
+        line = write_line(stored, text, now, zone)
+        cost = estimate_tokens(line) + 1
+        if cost > left:
+            room = _SNIPPET_TOKENS - (cost - left)
+            if chosen or room < 1:
+                break
+            text = snippet(stored.content, weights, room)
+            line = write_line(stored, text, now, zone)
+        chosen.append(Line(stored, text, line))
+        left -= cost
+    return chosen
+
+
+def _on_one_line(text: str) -> str:
+    return " ⏎ ".join(part.strip() for part in text.splitlines() if part.strip()) or text.strip()

@@ -1,0 +1,149 @@
+"""From a question to what is searched: its terms and their weights, who and when it asks about."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+from mem1_mcp.memory.ranking import (
+    Period,
+    SearchTerm,
+    Wanted,
+    day_weight,
+    inverse_frequency,
+    stand_ins,
+)
+from mem1_mcp.text.dates import days_in_years, named_times
+from mem1_mcp.text.terms import normalise, query_terms, split
+from mem1_mcp.text.traits import wanted_traits
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from datetime import tzinfo
+
+    from mem1_mcp.protocols import Store
+    from mem1_mcp.types import Role, Scope, Statistics
+
+# A query is a sentence, not a document: what is beyond this adds nothing but work.
+_MAX_TERMS = 64
+_FUZZY_LETTERS = 4  # shorter words have too many look-alikes
+
+_FIRST_PERSON = re.compile(r"\b(?:i|me|my|mine|myself|we|our|us)\b|[我俺咱]", re.IGNORECASE)
+_SECOND_PERSON = re.compile(r"\b(?:you|your|yours)\b|[你您]", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question ready to be searched: what to rank by, and where candidates are to be found."""
+
+    wanted: Wanted
+    statistics: Statistics
+    weights: dict[str, float]
+    days: tuple[tuple[int, int], ...]
+
+
+async def prepare(store: Store, scope: Scope, text: str, now: datetime) -> Query:
+    """Weigh a question by this user's own statistics; ``now`` carries the user's time zone."""
+    terms = query_terms(text)[:_MAX_TERMS]
+    statistics = await store.statistics(scope.user, terms)
+    named = [name for name in statistics.names if _names(text, name)]
+    about = _without_names(terms, named)
+    search = tuple([term async for term in _search_terms(store, scope.user, about, statistics)])
+    days, months = _periods(text, now, statistics)
+    wanted = Wanted(
+        terms=search,
+        days=days,
+        months=months,
+        traits=int(wanted_traits(text)),
+        speaker=named[0] if len(named) == 1 else None,
+        role=None if named else _role(text),
+    )
+    weights = {term.term: term.weight * term.share for term in search}
+    return Query(wanted, statistics, weights, tuple((day.first, day.last) for day in days))
+
+
+async def _search_terms(
+    store: Store, user: str, terms: tuple[str, ...], statistics: Statistics
+) -> AsyncIterator[SearchTerm]:
+    for term in terms:
+        found_in = statistics.found_in[term]
+        if found_in:
+            yield SearchTerm(term, inverse_frequency(statistics.messages, found_in))
+        elif len(term) >= _FUZZY_LETTERS and term.isascii() and term.isalpha():
+            vocabulary = await store.vocabulary(user, term[0])
+            for word, times in stand_ins(term, vocabulary):
+                yield SearchTerm(word, inverse_frequency(statistics.messages, times), share=0.6)
+
+
+def _names(text: str, name: str) -> bool:
+    """Whether a text names a speaker: the whole name, or one of its words."""
+    folded, searched = normalise(name), normalise(text)
+    if not folded.isascii():
+        return folded in searched
+    words = set(re.findall(r"[a-z0-9]+", searched))
+    return any(part in words for part in re.findall(r"[a-z0-9]{2,}", folded))
+
+
+def _without_names(terms: tuple[str, ...], named: list[str]) -> tuple[str, ...]:
+    """Leave the speakers' names out: everything in a conversation is about them."""
+    of_names = {term for name in named for term in split(name).content}
+    return tuple(term for term in terms if term not in of_names) or terms
+
+
+def _role(text: str) -> Role | None:
+    """Tell whose words are asked for where nobody is named: "I" is the user, "you" the assistant.
+
+    "What did you tell me" names both, which is as good as nobody.
+    """
+    user, assistant = bool(_FIRST_PERSON.search(text)), bool(_SECOND_PERSON.search(text))
+    if user == assistant:
+        return None
+    return "user" if user else "assistant"
+
+
+def _periods(
+    text: str, now: datetime, statistics: Statistics
+) -> tuple[tuple[Period, ...], tuple[Period, ...]]:
+    zone = now.tzinfo
+    times = named_times(text, now.date())
+    first_year = datetime.fromtimestamp(statistics.first_at / 1000, zone).year
+    years = range(first_year, datetime.fromtimestamp(statistics.last_at / 1000, zone).year + 1)
+    worth = day_weight(statistics.messages)
+    days = []
+    for named in times.days:
+        nearest = sorted(days_in_years(named, years), key=lambda span: abs(span[0] - now.date()))
+        for nearness, (first, last) in enumerate(nearest):
+            length = (last - first).days + 1
+            share = (1.0 if length == 1 else 0.5) / (1 + 0.2 * nearness)
+            days.append(Period(*_span(first, last, zone), worth * share))
+            if length == 1:
+                near = timedelta(days=1)
+                days.append(Period(*_span(first - near, last + near, zone), worth * share / 2))
+    months = tuple(
+        Period(*_span(*span, zone), inverse_frequency(len(years) * 12, 1))
+        for word in times.words
+        for span in _months(word, years)
+    )
+    return tuple(days), months
+
+
+def _span(first: date, last: date, zone: tzinfo | None) -> tuple[int, int]:
+    start = datetime.combine(first, time.min, zone)
+    end = datetime.combine(last, time.max, zone)
+    return int(start.timestamp() * 1000), int(end.timestamp() * 1000)
+
+
+def _months(word: str, years: range) -> Iterator[tuple[date, date]]:
+    """Write a date word as the stretches of time it stands for."""
+    year, _, month = word.removeprefix("@").partition("-")
+    if year.startswith("m"):
+        for each in years:
+            yield from _months(f"@{each}-{year[1:]}", years)
+        return
+    first = date(int(year), int(month or 1), 1)
+    last = date(int(year), 12, 31)
+    if month:
+        last = (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+    yield first, last

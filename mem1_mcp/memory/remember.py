@@ -1,0 +1,134 @@
+"""Keep what was said: mask secrets, index, append, and tell the profile its facts.
+
+Nothing here waits for a language model. When the answer is given, everything of the call is durable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from mem1_mcp.memory import profile as profiles
+from mem1_mcp.memory.secrets import mask
+from mem1_mcp.text.terms import index
+from mem1_mcp.types import Call, Message, message_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mem1_mcp.memory.profile import Fact, Told
+    from mem1_mcp.protocols import Store
+    from mem1_mcp.types import Role
+
+# Hosts send a call again when an answer is late; people say "ok" twice.
+_REPEAT_MS = 120_000
+_REPEAT_CHARS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message as it was handed in; ``said_at`` is ``None`` where nobody said when."""
+
+    role: Role
+    content: str
+    name: str = ""
+    said_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """What is to be kept: messages, facts, or both; ``said_at`` holds for messages without a time."""
+
+    topic: str
+    messages: tuple[Said, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    said_at: int | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What became of it. ``masked`` names the kinds of secrets that were replaced."""
+
+    message_ids: tuple[str, ...]
+    facts: tuple[Told, ...]
+    duplicate: bool
+    masked: tuple[str, ...]
+
+
+async def remember(store: Store, user: str, asked: Remember, now: int, *, masking: bool) -> Remembered:
+    """Keep a call whole, or raise with nothing kept."""
+    kinds: list[str] = []
+    if masking:
+        asked = _mask_secrets(asked, kinds)
+    if any(fact.replaces is not None for fact in asked.facts):
+        profiles.check_replaces(await store.profile(user), asked.facts)
+    places: tuple[int, ...] = ()
+    duplicate = False
+    if asked.messages or asked.request_id is not None:
+        appended = await store.append(user, _call(asked, now))
+        places, duplicate = appended.places, appended.duplicate
+    told: tuple[Told, ...] = ()
+    if asked.facts:
+        told = await profiles.tell(store, user, asked.topic, asked.facts, places, now)
+    return Remembered(
+        tuple(message_id(place) for place in places), told, duplicate, tuple(dict.fromkeys(kinds))
+    )
+
+
+def _call(asked: Remember, now: int) -> Call:
+    at = now if asked.said_at is None else asked.said_at
+    messages = tuple(
+        (
+            Message(said.role, said.content, said.name, at if said.said_at is None else said.said_at),
+            index(said.content),
+        )
+        for said in asked.messages
+    )
+    long_enough = len(asked.messages) > 1 or any(
+        len(said.content) >= _REPEAT_CHARS for said in asked.messages
+    )
+    return Call(
+        topic=asked.topic,
+        messages=messages,
+        metadata=asked.metadata,
+        arrived_at=now,
+        fingerprint=_fingerprint(asked),
+        request_id=asked.request_id,
+        repeat_since=now - _REPEAT_MS if long_enough else None,
+    )
+
+
+def _fingerprint(asked: Remember) -> bytes:
+    """Digest everything the caller sent, and nothing that was added on arrival."""
+    sent = [
+        asked.topic,
+        asked.said_at,
+        [[said.role, said.content, said.name, said.said_at] for said in asked.messages],
+        [[fact.text, fact.section, fact.replaces] for fact in asked.facts],
+        asked.metadata,
+    ]
+    written = json.dumps(sent, ensure_ascii=False, sort_keys=True, default=str)
+    return hashlib.sha256(written.encode()).digest()
+
+
+def _mask_secrets(asked: Remember, kinds: list[str]) -> Remember:
+    def clean(text: str) -> str:
+        masked = mask(text)
+        kinds.extend(masked.kinds)
+        return masked.text
+
+    return replace(
+        asked,
+        messages=tuple(
+            replace(said, content=clean(said.content), name=clean(said.name)) for said in asked.messages
+        ),
+        facts=tuple(replace(fact, text=clean(fact.text)) for fact in asked.facts),
+        metadata={
+            name: clean(value) if isinstance(value, str) else value
+            for name, value in asked.metadata.items()
+        },
+    )

@@ -1,0 +1,58 @@
+"""One user-facing door to the use cases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mem1_mcp.memory import forget, recall, remember
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from mem1_mcp.memory.forget import Preview
+    from mem1_mcp.memory.recall import Recall, Recalled
+    from mem1_mcp.memory.remember import Remember, Remembered
+    from mem1_mcp.protocols import Clock, Store
+    from mem1_mcp.types import Forgotten, Health, Profile, Selection, Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Everything a host can do with its users' memory. Lives as long as its store.
+
+    Each method is safe under concurrency, within this process and with others on the same store.
+    """
+
+    store: Store
+    clock: Clock
+    zone: tzinfo
+    masking: bool = True
+
+    async def remember(self, user: str, asked: Remember) -> Remembered:
+        """Keep messages and facts; see ``remember.remember``."""
+        return await remember.remember(self.store, user, asked, self.clock(), masking=self.masking)
+
+    async def recall(self, asked: Recall) -> Recalled:
+        """Find what was said; see ``recall.recall``."""
+        return await recall.recall(self.store, asked, self.clock(), self.zone)
+
+    async def topics(self, user: str) -> tuple[Topic, ...]:
+        """Return the user's topics, the one used last first."""
+        return await self.store.topics(user)
+
+    async def profile(self, user: str) -> Profile:
+        """Return the user's profile."""
+        return await self.store.profile(user)
+
+    async def preview_forgetting(self, user: str, selection: Selection, skip: int) -> Preview:
+        """Show what would go; see ``forget.preview``."""
+        return await forget.preview(self.store, user, selection, skip, self.clock(), self.zone)
+
+    async def forget(self, user: str, token: str, selection: Selection | None) -> Forgotten:
+        """Take what a preview showed; see ``forget.confirm``."""
+        return await forget.confirm(self.store, user, token, selection, self.clock())
+
+    async def health(self, user: str) -> Health:
+        """Look the store over."""
+        return await self.store.health(user)

@@ -1,0 +1,128 @@
+"""Everything that can be swapped: what a store promises to the use cases above it.
+
+Each operation is atomic by itself and safe to repeat: a repeated one finds its first effect and
+changes nothing more. No operation needs a transaction over several documents, so a store may write a
+call as several documents as long as no reader ever sees half of it. Nothing is ever read as empty
+because it could not be read: every operation raises ``StoreError`` (see ``errors``) instead.
+
+The user is the first word of every operation, as an argument or inside a ``Scope``; a store never
+guesses one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mem1_mcp.types import (
+        Appended,
+        Call,
+        Confirmation,
+        Forgotten,
+        Health,
+        Profile,
+        Scope,
+        Selected,
+        Selection,
+        Statistics,
+        Stored,
+        Topic,
+        Windows,
+    )
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def __call__(self) -> int:
+        """Return milliseconds since 1970, UTC."""
+
+
+class Store(Protocol):
+    """Keeps messages and profiles of many users, each apart from all others."""
+
+    async def append(self, user: str, call: Call) -> Appended:
+        """Keep a call: all of it or nothing, durable when this returns.
+
+        Messages are placed by ``Tail.next`` in the order of arrival. The same ``request_id`` and
+        fingerprint, or without an id an equal newest call of the topic that arrived at
+        ``repeat_since`` or later, is the same delivery: its places come back, nothing is added.
+        A call without messages is kept for its ``request_id`` alone.
+
+        Raises:
+            RequestIdReusedError: the ``request_id`` was used with another fingerprint.
+
+        """
+
+    async def statistics(self, user: str, terms: Sequence[str]) -> Statistics:
+        """Return this user's own numbers, and for each term in how many of the messages it is."""
+
+    async def vocabulary(self, user: str, letter: str) -> Mapping[str, int]:
+        """Return the indexed terms that start with ``letter`` and in how many messages each is."""
+
+    async def candidates(
+        self,
+        scope: Scope,
+        weights: Mapping[str, float],
+        days: Sequence[tuple[int, int]],
+        limit: int,
+    ) -> tuple[int, ...]:
+        """Return the places of about the best ``limit`` messages in scope, by their own words.
+
+        Best is the sum of the weights of the terms a message holds; the order among them does not
+        matter. Messages of ``days`` (first and last millisecond, inclusive) come in addition, at
+        most ``limit`` of them, whatever their words.
+        """
+
+    async def windows(self, scope: Scope, places: Sequence[int], reach: int) -> Windows:
+        """Return the messages at the places and up to ``reach`` before and after each.
+
+        Only neighbours in the same conversation; nothing said after ``scope.until``. Places where
+        nothing is are passed over.
+        """
+
+    async def messages(self, user: str, places: Sequence[int]) -> tuple[Stored, ...]:
+        """Return the messages at these places in the order asked; unknown ones are passed over."""
+
+    async def latest(self, scope: Scope, limit: int, skip: int = 0) -> tuple[Stored, ...]:
+        """Return the messages in scope that were said last, latest first, without the first ``skip``."""
+
+    async def count(self, scope: Scope) -> int:
+        """Return how many messages are in scope."""
+
+    async def topics(self, user: str) -> tuple[Topic, ...]:
+        """Return the topics that hold messages, the one used last first."""
+
+    async def profile(self, user: str) -> Profile:
+        """Return the profile as it is; an empty one (version 0) for a user who has none."""
+
+    async def save_profile(self, user: str, profile: Profile) -> bool:
+        """Keep the profile if the kept one has the version before it; say whether that was so."""
+
+    async def select(self, user: str, selection: Selection, limit: int, skip: int = 0) -> Selected:
+        """Find the messages a selection takes as of now: numbers, and ``limit`` lines after ``skip``.
+
+        Lines come in the order in which they were said. Unknown places are passed over.
+        """
+
+    async def keep_confirmation(self, user: str, confirmation: Confirmation) -> None:
+        """Keep a preview for its confirmation; ones that ran out are dropped."""
+
+    async def confirmation(self, user: str, token_hash: str) -> Confirmation | None:
+        """Return the kept preview of this token, done or not; ``None`` when there is none."""
+
+    async def forget(self, user: str, token_hash: str) -> Forgotten:
+        """Take away what the kept preview names, up to its mark, and note it there as done.
+
+        When this returns no read finds any of it: messages, their index, the profile items that rest
+        on nothing else (``Profile.forgetting``), the calls' request ids and metadata. Refreshes under
+        way notice by the profile's version. A repeated call returns what was done the first time.
+        """
+
+    async def health(self, user: str) -> Health:
+        """Look the store over: where it is, versions, sizes, whether it can be written."""
+
+    async def close(self) -> None:
+        """Release everything; the store can't be used afterwards. What was answered is kept anyway."""

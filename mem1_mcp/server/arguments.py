@@ -1,0 +1,406 @@
+"""Raw tool arguments to requests: validation in words that name the field, the limit and the cure."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from datetime import UTC, datetime, time
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from mem1_mcp.errors import InvalidRequestError
+from mem1_mcp.memory.profile import DEFAULT_SECTION, SECTIONS, Fact, section_key
+from mem1_mcp.memory.recall import Recall
+from mem1_mcp.memory.remember import Remember, Said
+from mem1_mcp.text.names import check_name
+from mem1_mcp.types import Scope, Selection, label, parse_message_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import tzinfo
+
+MAX_MESSAGES = 500
+MAX_CONTENT = 200_000  # characters of one message
+MAX_CALL = 2_000_000  # characters of one call
+MAX_FACT = 1_000
+MAX_QUERY = 100_000
+MAX_QUERIES = 8
+_MAX_METADATA_KEYS = 64
+_MAX_METADATA_BYTES = 8192
+_MAX_METADATA_DEPTH = 4
+_FIRST_YEAR, _LAST_YEAR = 1900, 2200
+
+
+def _parsed(value: object) -> object:
+    """Read what some hosts send as JSON text: arrays and objects."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _name(text: str) -> str:
+    try:
+        return check_name(text)
+    except InvalidRequestError as error:
+        raise ValueError(str(error)) from None
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty; leave this entry out")
+    return text
+
+
+def _metadata(value: dict[str, Any]) -> dict[str, Any]:
+    if len(value) > _MAX_METADATA_KEYS:
+        raise ValueError(f"has {len(value)} keys, {_MAX_METADATA_KEYS} at most")
+    size = len(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+    if size > _MAX_METADATA_BYTES:
+        raise ValueError(f"has {size} bytes, {_MAX_METADATA_BYTES} at most; put text into messages")
+    if _depth(value) > _MAX_METADATA_DEPTH:
+        raise ValueError(f"is nested deeper than {_MAX_METADATA_DEPTH} levels; make it flatter")
+    return value
+
+
+def _depth(value: object) -> int:
+    # JSON that came through the wire is at most a few thousand levels deep, and was refused before.
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, children), default=0) if isinstance(value, (dict, list)) else 0
+
+
+def _section(name: str) -> str:
+    key = section_key(name)
+    if key is None:
+        raise ValueError(f"is no section; use one of {', '.join(s.key for s in SECTIONS)}")
+    return key
+
+
+def _utf8(text: str) -> str:
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(_HALF_CHARACTER)
+    return text
+
+
+Text = Annotated[str, AfterValidator(_utf8)]
+Name = Annotated[Text, AfterValidator(_name)]
+Metadata = Annotated[dict[str, Any], BeforeValidator(_parsed), AfterValidator(_metadata)]
+
+
+class _Arguments(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class MessageArguments(_Arguments):
+    """One message of ``remember``."""
+
+    role: Literal["user", "assistant", "system", "tool"]
+    content: Annotated[Text, Field(max_length=MAX_CONTENT), AfterValidator(_not_blank)]
+    name: Name | None = None
+    timestamp: Text | None = None
+
+
+class FactArguments(_Arguments):
+    """One fact of ``remember``."""
+
+    text: Annotated[Text, Field(max_length=MAX_FACT), AfterValidator(_not_blank)]
+    section: Annotated[str, AfterValidator(_section)] | None = None
+    replaces: Annotated[Text, Field(max_length=MAX_FACT)] | None = None
+
+
+class RememberArguments(_Arguments):
+    """Arguments of ``remember``."""
+
+    messages: (
+        Annotated[list[MessageArguments], BeforeValidator(_parsed), Field(max_length=MAX_MESSAGES)] | None
+    ) = None
+    facts: (
+        Annotated[list[FactArguments], BeforeValidator(_parsed), Field(max_length=MAX_MESSAGES)] | None
+    ) = None
+    topic: Name | None = None
+    metadata: Metadata | None = None
+    timestamp: Text | None = None
+    request_id: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+
+
+class RecallArguments(_Arguments):
+    """Arguments of ``recall``."""
+
+    query: Annotated[Text, Field(max_length=MAX_QUERY)] | None = None
+    queries: (
+        Annotated[
+            list[Annotated[Text, Field(max_length=MAX_QUERY)]],
+            BeforeValidator(_parsed),
+            Field(max_length=MAX_QUERIES),
+        ]
+        | None
+    ) = None
+    topic: Text | None = None
+    since: Text | None = None
+    until: Text | None = None
+    metadata: Metadata | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] | None = None
+    max_tokens: Annotated[int, Field(ge=100, le=20_000)] | None = None
+    around: Text | None = None
+    cursor: Text | None = None
+
+
+class ListTopicsArguments(_Arguments):
+    """Arguments of ``list_topics``."""
+
+    limit: Annotated[int, Field(ge=1, le=500)] | None = None
+    cursor: Text | None = None
+
+
+class ForgetArguments(_Arguments):
+    """Arguments of ``forget``."""
+
+    ids: Annotated[list[Text], BeforeValidator(_parsed), Field(max_length=1000)] | None = None
+    topic: Name | None = None
+    everything: bool | None = None
+    confirm: Annotated[Text, Field(max_length=200)] | None = None
+    cursor: Text | None = None
+
+
+MODELS: Mapping[str, type[_Arguments]] = {
+    "remember": RememberArguments,
+    "recall": RecallArguments,
+    "list_topics": ListTopicsArguments,
+    "forget": ForgetArguments,
+}
+
+# What other memory servers call the same thing.
+_OTHER_NAMES = {
+    "project": "topic",
+    "topic_id": "topic",
+    "session": "topic",
+    "namespace": "topic",
+    "thread": "topic",
+    "q": "query",
+    "question": "query",
+    "search": "query",
+    "top_k": "limit",
+    "page_size": "limit",
+    "count": "limit",
+    "after": "since",
+    "before": "until",
+    "message": "messages",
+    "content": "messages",
+    "memory_id": "ids",
+    "id": "ids",
+    "token": "confirm",
+    "all": "everything",
+}
+
+_HALF_CHARACTER = "holds half a character (a lone surrogate); send the whole emoji or none"
+# By pydantic's name of the problem; braces are filled with its limits and the rejected value.
+_CURES = {
+    "missing": "is missing; give it",
+    "string_type": "must be text",
+    "string_unicode": _HALF_CHARACTER,
+    "string_too_long": "has {size} characters, {max_length} at most; send less or in several parts",
+    "string_too_short": "is empty; give a value, or leave it out",
+    "too_long": "has {actual_length} entries, {max_length} at most; send several calls",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "greater_than_equal": "{value} is below the limit of {ge}; choose {ge} or more",
+    "less_than_equal": "{value} is above the limit of {le}; choose {le} or less",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "literal_error": "must be one of {expected}",
+    "value_error": "{error}",
+}
+
+
+def validate(tool: str, raw: Mapping[str, Any], consequence: str) -> Any:
+    """Check raw arguments against the tool's model.
+
+    Raises:
+        InvalidRequestError: in words that name each field, its limit and the cure.
+
+    """
+    try:
+        return MODELS[tool].model_validate(dict(raw))
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=True)
+        told = [f"{_path(p['loc'])}: {_cure(p)}" for p in problems[:5]]
+        more = f" And {len(problems) - 5} more." if len(problems) > len(told) else ""
+        raise InvalidRequestError(f"{'. '.join(told)}.{more} {consequence}") from None
+
+
+def unknown_arguments(tool: str, raw: Mapping[str, Any]) -> list[str]:
+    """Name the arguments that the tool does not have, with the nearest one it has."""
+    known = {name: name for name in MODELS[tool].model_fields}
+    meant = known | {other: name for other, name in _OTHER_NAMES.items() if name in known}
+    told = []
+    for name in raw:
+        if name not in known:
+            near = difflib.get_close_matches(name.lower(), meant, n=1, cutoff=0.6)
+            told.append(f"{name[:64]} (did you mean {meant[near[0]]}?)" if near else name[:64])
+    return told
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+    return path
+
+
+def _cure(problem: Any) -> str:
+    value, limits = problem["input"], problem.get("ctx") or {}
+    size = len(value) if isinstance(value, str) else 0
+    return _CURES.get(problem["type"], str(problem["msg"])).format(value=value, size=size, **limits)
+
+
+def to_remember(arguments: RememberArguments, default_topic: str, zone: tzinfo) -> Remember:
+    """Make a request of ``remember``'s arguments."""
+    if not arguments.messages and not arguments.facts:
+        raise InvalidRequestError(
+            "messages: there is nothing to remember. Nothing was saved. Give messages (what was "
+            "said) or facts (short statements about the user)."
+        )
+    size = sum(len(message.content) for message in arguments.messages or ())
+    if size > MAX_CALL:
+        raise InvalidRequestError(
+            f"messages: {size} characters together, {MAX_CALL} at most. Nothing was saved. Send "
+            "several calls."
+        )
+    return Remember(
+        topic=arguments.topic or default_topic,
+        messages=tuple(
+            Said(
+                role=message.role,
+                content=message.content,
+                name=message.name or "",
+                said_at=_optional(message.timestamp, f"messages[{number}].timestamp", zone),
+            )
+            for number, message in enumerate(arguments.messages or ())
+        ),
+        facts=tuple(
+            Fact(fact.text.strip(), fact.section or DEFAULT_SECTION, fact.replaces)
+            for fact in arguments.facts or ()
+        ),
+        metadata=arguments.metadata or {},
+        said_at=_optional(arguments.timestamp, "timestamp", zone),
+        request_id=arguments.request_id,
+    )
+
+
+def to_recall(arguments: RecallArguments, user: str, default_topic: str | None, zone: tzinfo) -> Recall:
+    """Make a request of ``recall``'s arguments."""
+    asked = (arguments.query, *(arguments.queries or ()))
+    around = None
+    if arguments.around is not None:
+        around = parse_message_id(arguments.around.strip("[] "))
+        if around is None:
+            raise InvalidRequestError(
+                f"around: {arguments.around[:64]!r} is not the id of a memory. Give one as recall "
+                "shows it in brackets, such as m3.7."
+            )
+    topic = default_topic if arguments.topic is None else arguments.topic.strip()
+    return Recall(
+        scope=Scope(
+            user=user,
+            topic=None if topic in (None, "*", "") else _topic(topic),
+            since=_optional(arguments.since, "since", zone, clamp=True),
+            until=_optional(arguments.until, "until", zone, end=True, clamp=True),
+            metadata=tuple((name, label(value)) for name, value in (arguments.metadata or {}).items()),
+        ),
+        queries=tuple(text for text in asked if text is not None and text.strip()),
+        limit=arguments.limit or 10,
+        max_tokens=arguments.max_tokens or 1500,
+        around=around,
+        skip=to_skip(arguments.cursor),
+    )
+
+
+def to_selection(arguments: ForgetArguments) -> Selection | None:
+    """Make a selection of ``forget``'s arguments; ``None`` when only a token was sent."""
+    given = [bool(arguments.ids), arguments.topic is not None, bool(arguments.everything)]
+    if sum(given) > 1:
+        raise InvalidRequestError("ids, topic, everything: give only one of them. Nothing was forgotten.")
+    if not any(given):
+        if arguments.confirm is not None:
+            return None
+        raise InvalidRequestError(
+            "ids, topic or everything: say what to forget. Nothing was forgotten. Recall shows ids "
+            "in brackets."
+        )
+    places, items = [], []
+    for number, text in enumerate(arguments.ids or ()):
+        place = parse_message_id(text.strip("[] "))
+        if place is not None:
+            places.append(place)
+        elif text.strip("[] ")[:1] == "p" and text.strip("[] ")[1:].isdigit():
+            items.append(text.strip("[] "))
+        else:
+            raise InvalidRequestError(
+                f"ids[{number}]: {text[:64]!r} is not an id. Nothing was forgotten. Ids look like "
+                "m3.7 (a message) or p3 (a line of the profile); recall shows them in brackets."
+            )
+    return Selection(
+        places=tuple(places),
+        items=tuple(items),
+        topic=arguments.topic,
+        everything=bool(arguments.everything),
+    )
+
+
+def to_skip(cursor: str | None) -> int:
+    """Read a cursor: how many entries to pass over."""
+    if cursor is None or cursor == "":
+        return 0
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 9):  # noqa: PLR2004
+        raise InvalidRequestError(
+            f"cursor: {cursor[:64]!r} did not come from an answer of this tool. Leave it out to "
+            "start from the first."
+        )
+    return int(cursor)
+
+
+def _topic(text: str) -> str:
+    try:
+        return check_name(text)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"topic: {error}") from None
+
+
+def _optional(
+    text: str | None, field: str, zone: tzinfo, *, end: bool = False, clamp: bool = False
+) -> int | None:
+    return None if text is None else parse_time(text, field, zone, end=end, clamp=clamp)
+
+
+def parse_time(text: str, field: str, zone: tzinfo, *, end: bool, clamp: bool) -> int:
+    """Read an ISO 8601 time as UTC milliseconds; without an offset it is in ``zone``.
+
+    ``end`` takes a date alone as the end of that day; ``clamp`` pulls far years into the range.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise InvalidRequestError(
+            f"{field}: {text[:64]!r} is not a time. Write ISO 8601, such as 2026-05-02 or "
+            "2026-05-02T14:30:00+08:00."
+        ) from None
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        if not clamp:
+            raise InvalidRequestError(
+                f"{field}: the year {moment.year} is outside {_FIRST_YEAR} to {_LAST_YEAR}. Nothing "
+                "was saved. Leave it out to mean now."
+            )
+        moment = moment.replace(year=min(max(moment.year, _FIRST_YEAR), _LAST_YEAR), day=1)
+    if end and len(text.strip()) <= len("2026-05-02"):
+        moment = datetime.combine(moment.date(), time.max)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
+    return int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)

@@ -1,0 +1,235 @@
+"""Answers in words for the model, with the same as structured content for programs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from mcp.types import CallToolResult, TextContent
+
+from mem1_mcp.memory.lines import age, at_local
+from mem1_mcp.memory.profile import profile_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import tzinfo
+
+    from mem1_mcp.memory.forget import Preview
+    from mem1_mcp.memory.lines import Line
+    from mem1_mcp.memory.recall import Recall, Recalled
+    from mem1_mcp.memory.remember import Remembered
+    from mem1_mcp.types import Forgotten, Item, Topic
+
+
+def answer(lines: Sequence[str], structured: dict[str, Any]) -> CallToolResult:
+    """Make a result of lines and of the same in data."""
+    return CallToolResult(
+        content=[TextContent(type="text", text="\n".join(lines))], structured_content=structured
+    )
+
+
+def refusal(text: str) -> CallToolResult:
+    """Make a result that says why nothing was done."""
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+
+
+def remembered(done: Remembered, user: str, topic: str) -> CallToolResult:
+    """Word the answer of ``remember``."""
+    what = [_messages(len(done.message_ids))]
+    what += [f"fact {told.item} ({told.outcome})" for told in done.facts]
+    verb = "Already saved before" if done.duplicate else "Saved"
+    lines = [f"{verb}: {', '.join(what)}. User {user}, topic {topic}."]
+    if done.message_ids:
+        lines.append(f"Ids: {_ids(done.message_ids)}")
+    if done.masked:
+        lines.append(f"Masked before saving: {', '.join(done.masked)}.")
+    return answer(
+        lines,
+        {
+            "message_ids": list(done.message_ids),
+            "facts": [{"id": told.item, "outcome": told.outcome} for told in done.facts],
+            "duplicate": done.duplicate,
+            "masked": list(done.masked),
+            "user": user,
+            "topic": topic,
+        },
+    )
+
+
+def recalled(found: Recalled, asked: Recall, now: int, zone: tzinfo) -> CallToolResult:
+    """Word the answer of ``recall``."""
+    topic = asked.scope.topic or "*"
+    moment = at_local(now, zone)
+    lines = [
+        f"Now {moment:%Y-%m-%d %a %H:%M %Z} · user {asked.scope.user} · {_topics(topic)}",
+    ]
+    if found.profile:
+        lines += ["Profile:", *map(profile_line, found.profile)]
+    if found.hits:
+        lines.append(_heading(asked))
+        lines += [hit.line for hit in found.hits]
+    elif asked.queries:
+        lines.append("No stored message matches this query.")
+    else:
+        lines.append("No messages are stored here yet.")
+    cursor = str(asked.skip + len(found.hits)) if found.more and found.hits else None
+    if cursor:
+        lines.append(f'{found.more} more: cursor "{cursor}"')
+    return answer(
+        lines,
+        {
+            "hits": [_hit(hit, zone) for hit in found.hits],
+            "profile": [_item(item) for item in found.profile],
+            "more": found.more,
+            **({"cursor": cursor} if cursor else {}),
+            "now": moment.isoformat(timespec="seconds"),
+            "user": asked.scope.user,
+            "topic": topic,
+        },
+    )
+
+
+def topics(
+    listed: Sequence[Topic], skip: int, limit: int, user: str, now: int, zone: tzinfo
+) -> CallToolResult:
+    """Word the answer of ``list_topics``."""
+    shown = listed[skip : skip + limit]
+    lines = [f"User {user}: {len(listed)} topic{'s' * (len(listed) != 1)}"]
+    lines += [
+        f"- {topic.name}: {_messages(topic.messages)}, last "
+        f"{at_local(topic.last_at, zone):%Y-%m-%d} ({age(topic.last_at, now, zone)})"
+        for topic in shown
+    ]
+    more = max(len(listed) - skip - len(shown), 0)
+    cursor = str(skip + len(shown)) if more else None
+    if cursor:
+        lines.append(f'{more} more: cursor "{cursor}"')
+    return answer(
+        lines,
+        {
+            "topics": [
+                {
+                    "topic": topic.name,
+                    "messages": topic.messages,
+                    "first_active": at_local(topic.first_at, zone).isoformat(),
+                    "last_active": at_local(topic.last_at, zone).isoformat(),
+                }
+                for topic in shown
+            ],
+            "more": more,
+            **({"cursor": cursor} if cursor else {}),
+            "user": user,
+        },
+    )
+
+
+def previewed(preview: Preview, skip: int, user: str, zone: tzinfo) -> CallToolResult:
+    """Word the preview of ``forget``."""
+    lines = []
+    if preview.token is None:
+        lines.append(f"Nothing of user {user} matches; nothing was forgotten.")
+    else:
+        span = ""
+        if preview.messages:
+            first, last = (at_local(t, zone) for t in (preview.first_at, preview.last_at))
+            span = f", said {first:%Y-%m-%d}" + (
+                f" to {last:%Y-%m-%d}" if first.date() != last.date() else ""
+            )
+        lines.append(
+            f"Nothing is forgotten yet. This would go for good (user {user}): "
+            f"{_messages(preview.messages)}{span}, "
+            f"{_profile_lines(len(preview.items))}."
+        )
+        lines += [profile_line(item) for item in preview.items[:20]]
+        lines += [line.line for line in preview.lines]
+    cursor = str(skip + len(preview.lines)) if preview.more else None
+    if cursor:
+        lines.append(f'{preview.more} more: cursor "{cursor}"')
+    if preview.unknown:
+        lines.append(f"Not found: {', '.join(preview.unknown[:20])}")
+    if preview.token:
+        lines.append(f'Token: "{preview.token}", valid 10 minutes.')
+    return answer(
+        lines,
+        {
+            "forgotten": False,
+            "messages": preview.messages,
+            "profile_items": [_item(item) for item in preview.items],
+            "lines": [_hit(line, zone) for line in preview.lines],
+            "more": preview.more,
+            **({"cursor": cursor} if cursor else {}),
+            "unknown": list(preview.unknown),
+            **({"confirm": preview.token} if preview.token else {}),
+            "user": user,
+        },
+    )
+
+
+def forgotten(done: Forgotten, user: str) -> CallToolResult:
+    """Word the answer of a confirmed ``forget``."""
+    what = f"{_messages(done.messages)} and {_profile_lines(done.items)} of user {user}"
+    erased = "Nothing of it is left in the store."
+    if done.pending:
+        erased = "It can't be found any more; its last bytes are still being erased."
+    return answer(
+        [f"Forgotten: {what}. {erased}"],
+        {
+            "forgotten": True,
+            "messages": done.messages,
+            "profile_items": done.items,
+            "pending": done.pending,
+            "user": user,
+        },
+    )
+
+
+def with_ignored(result: CallToolResult, ignored: Sequence[str]) -> CallToolResult:
+    """Say which arguments the tool does not have and went on without."""
+    if not ignored:
+        return result
+    note = TextContent(type="text", text=f"Ignored arguments: {', '.join(ignored)}")
+    return CallToolResult(
+        content=[*result.content, note],
+        structured_content={**(result.structured_content or {}), "ignored": list(ignored)},
+        is_error=result.is_error,
+    )
+
+
+def _heading(asked: Recall) -> str:
+    if asked.around is not None:
+        return "Conversation:"
+    return "Memories, best first:" if asked.queries else "Latest messages, oldest first:"
+
+
+def _messages(number: int) -> str:
+    return f"{number} message{'s' * (number != 1)}"
+
+
+def _profile_lines(number: int) -> str:
+    return f"{number} profile line{'s' * (number != 1)}"
+
+
+def _topics(topic: str) -> str:
+    return "all topics" if topic == "*" else f"topic {topic}"
+
+
+def _ids(ids: Sequence[str]) -> str:
+    return ", ".join(ids) if len(ids) <= 6 else f"{ids[0]} … {ids[-1]}"  # noqa: PLR2004
+
+
+def _item(item: Item) -> dict[str, Any]:
+    return {"id": item.id, "section": item.section, "text": item.text}
+
+
+def _hit(hit: Line, zone: tzinfo) -> dict[str, Any]:
+    stored = hit.stored
+    when: datetime = at_local(stored.said_at, zone)
+    return {
+        "id": stored.id,
+        "text": hit.text,
+        "timestamp": when.isoformat(timespec="seconds"),
+        "topic": stored.topic,
+        "role": stored.role,
+        "name": stored.name or None,
+        "metadata": dict(stored.metadata),
+    }

@@ -1,0 +1,160 @@
+"""Every setting, read once from the environment into one frozen value.
+
+Nothing else looks at the environment. The names are ``MEM1_`` and the field's name in capitals;
+`docs/settings.md` lists them, and a test keeps that list and this file together.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mem1_mcp.errors import InvalidRequestError, SettingsError
+from mem1_mcp.text.names import check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import tzinfo
+
+PREFIX = "MEM1_"
+# For other programs around this one: the tests' switches.
+_NOT_OURS = ("MEM1_TEST_",)
+
+
+def default_memory_dir() -> Path:
+    """Return where memories are kept when nothing is said.
+
+    On Windows the home folder: packaged desktop programs see another AppData than everybody else,
+    and two hosts would keep two memories.
+    """
+    if sys.platform == "win32":
+        return Path.home() / ".mem1-mcp"
+    from platformdirs import user_data_path  # not needed where a folder is set
+
+    return user_data_path("mem1-mcp", appauthor=False)
+
+
+def _expanded(path: Path) -> Path:
+    expanded = path.expanduser()
+    if not expanded.is_absolute():
+        raise ValueError("must be an absolute path: hosts start servers in folders of their own")
+    return expanded
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError("must be an IANA name such as Asia/Shanghai or Europe/London") from error
+    return name
+
+
+def _name(text: str) -> str:
+    try:
+        return check_name(text)
+    except InvalidRequestError as error:
+        raise ValueError(str(error)) from None
+
+
+class Settings(BaseSettings):
+    """What a person can set, with its default and its effect."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+
+    memory_dir: Annotated[Path, AfterValidator(_expanded)] = Field(
+        default_factory=default_memory_dir,
+        description="Folder that holds all memories, one file a user. Absolute; `~` is your home.",
+    )
+    user_id: Annotated[str, AfterValidator(_name)] = Field(
+        default="default", description="Whose memory this server serves over stdio."
+    )
+    topic_id: Annotated[str, AfterValidator(_name)] | None = Field(
+        None,
+        description="Topic of calls that name none. Unset: `remember` uses `default`, `recall` "
+        "searches all topics.",
+    )
+    timezone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
+        None,
+        description="IANA time zone for dates shown and asked for, such as `Asia/Shanghai`. Unset: "
+        "this machine's.",
+    )
+    storage_backend: Literal["sqlite"] = Field(
+        "sqlite", description="Where memories are kept. This version has `sqlite`."
+    )
+    mask_secrets: bool = Field(
+        True,  # noqa: FBT003
+        description="Replace keys, tokens, passwords, card and identity numbers by "
+        "`[REDACTED:kind]` before anything is stored.",
+    )
+    profile_in_instructions: bool = Field(
+        True,  # noqa: FBT003
+        description="Put up to 600 characters of the profile into the server's instructions, so "
+        "that the model knows its user from the start.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "WARNING",
+        description="How much is logged to stderr. What was said is never logged.",
+    )
+    remember_description: str | None = Field(
+        None, description="Replaces the text that tells the model when to call `remember`."
+    )
+    recall_description: str | None = Field(
+        None, description="Replaces the text that tells the model when to call `recall`."
+    )
+    list_topics_description: str | None = Field(
+        None, description="Replaces the text that tells the model when to call `list_topics`."
+    )
+    forget_description: str | None = Field(
+        None, description="Replaces the text that tells the model when to call `forget`."
+    )
+
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone in force."""
+        if self.timezone is not None:
+            return ZoneInfo(self.timezone)
+        from tzlocal import get_localzone  # not needed where a zone is set
+
+        return get_localzone()
+
+    @property
+    def set_by_environment(self) -> frozenset[str]:
+        """The names of the fields that the environment gave a value."""
+        return frozenset(self.model_fields_set)
+
+
+def load() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: a value can't be used; the text names the variable and the cure.
+
+    """
+    try:
+        return Settings()  # pydantic fills in every field
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg'].removeprefix('Value error, ')}"
+            f" (it is {problem['input']!r})"
+            for problem in error.errors(include_url=False)
+        )
+        raise SettingsError(f"Check the server's environment. {wrong}.") from None
+
+
+def unknown_names(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Describe each ``MEM1_*`` variable that is no setting, with the nearest name that is."""
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    told = []
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known and not name.startswith(_NOT_OURS):
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            told.append(f"{name} is not a setting of this version{hint}")
+    return told

@@ -1,0 +1,107 @@
+"""The layout of a user's file, as migrations that are only ever appended to.
+
+``user_version`` counts the migrations applied. ``state.oldest_writer`` is the version of the layout
+that a program must know to write the file: an additive migration leaves it alone, so an older
+program keeps working beside a newer one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mem1_mcp.errors import StoreDamagedError, StoreTooNewError
+from mem1_mcp.text.terms import VERSION as TERMS_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import apsw
+
+APPLICATION_ID = 0x6D656D31  # "mem1"
+
+MIGRATIONS: list[Callable[[apsw.Connection, str], None]] = []
+migration = MIGRATIONS.append
+
+
+@migration
+def m001_messages_and_profile(db: apsw.Connection, user: str) -> None:
+    """Messages with their index, calls, topics, the profile and previews waiting for a yes."""
+    db.execute(
+        """
+        CREATE TABLE state(
+            id INTEGER PRIMARY KEY CHECK (id = 1), user TEXT NOT NULL, oldest_writer INTEGER NOT NULL,
+            terms_version INTEGER NOT NULL, messages INTEGER NOT NULL DEFAULT 0,
+            total_length INTEGER NOT NULL DEFAULT 0, rounds INTEGER NOT NULL DEFAULT 0,
+            conversations INTEGER NOT NULL DEFAULT 0) STRICT;
+        CREATE TABLE topics(
+            id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,
+            messages INTEGER NOT NULL DEFAULT 0, newest_call INTEGER,
+            conversation INTEGER, position INTEGER, said_at INTEGER) STRICT;
+        CREATE TABLE calls(
+            id INTEGER PRIMARY KEY AUTOINCREMENT, topic INTEGER NOT NULL, arrived_at INTEGER NOT NULL,
+            fingerprint BLOB NOT NULL, request_id TEXT UNIQUE, metadata TEXT, places TEXT NOT NULL) STRICT;
+        CREATE TABLE labels(
+            name TEXT, value TEXT, call INTEGER, PRIMARY KEY(name, value, call)) STRICT, WITHOUT ROWID;
+        CREATE INDEX labels_call ON labels(call);
+        CREATE TABLE messages(
+            place INTEGER PRIMARY KEY, call INTEGER NOT NULL, topic INTEGER NOT NULL,
+            said_at INTEGER NOT NULL, role INTEGER NOT NULL, name TEXT NOT NULL,
+            traits INTEGER NOT NULL, length INTEGER NOT NULL,
+            terms TEXT NOT NULL, content TEXT NOT NULL) STRICT;
+        CREATE INDEX messages_said ON messages(said_at);
+        CREATE INDEX messages_topic ON messages(topic, said_at);
+        CREATE TABLE speakers(name TEXT PRIMARY KEY, messages INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+        CREATE TABLE profile(
+            id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL,
+            next_number INTEGER NOT NULL, items TEXT NOT NULL) STRICT;
+        CREATE TABLE confirmations(
+            token_hash TEXT PRIMARY KEY, expires_at INTEGER NOT NULL, content TEXT NOT NULL) STRICT;
+        -- The terms are ready made, so only spaces separate; no positions, so no phrases.
+        CREATE VIRTUAL TABLE words USING fts5(
+            terms, content='', detail=none,
+            tokenize="unicode61 remove_diacritics 0 categories 'L* M* N* P* S* C*'");
+        CREATE VIRTUAL TABLE vocabulary USING fts5vocab(words, row);
+        -- Without this a deleted word stays readable in the index.
+        INSERT INTO words(words, rank) VALUES ('secure-delete', 1);
+        """
+    )
+    db.execute(
+        "INSERT INTO state(id, user, oldest_writer, terms_version) VALUES (1, ?, 1, ?)",
+        (user, TERMS_VERSION),
+    )
+
+
+def prepare(db: apsw.Connection, user: str, where: str) -> None:
+    """Bring the file to the newest layout, or refuse it by name; many processes may race here."""
+    if _is_current(db, user, where):
+        return
+    db.transaction_mode = "IMMEDIATE"
+    with db:  # BEGIN IMMEDIATE: the second process waits here and then finds nothing left to do
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        version: int = db.pragma("user_version")
+        for number, migrate in enumerate(MIGRATIONS[version:], start=version + 1):
+            migrate(db, user)
+            db.execute(f"PRAGMA user_version = {number}")
+
+
+def _is_current(db: apsw.Connection, user: str, where: str) -> bool:
+    version: int = db.pragma("user_version")
+    application: int = db.pragma("application_id")
+    if version == 0 and application == 0 and not db.pragma("schema_version"):
+        return False
+    if application != APPLICATION_ID:
+        raise StoreDamagedError(
+            f"{where} is a database of another program, not a memory of mem1-mcp. It was left "
+            "untouched. Move it away or point MEM1_MEMORY_DIR elsewhere."
+        )
+    if version > len(MIGRATIONS):
+        oldest: int = db.execute("SELECT oldest_writer FROM state").get
+        if oldest > len(MIGRATIONS):
+            raise StoreTooNewError(
+                f"{where} was written by a newer mem1-mcp (layout {version}, this program knows "
+                f"{len(MIGRATIONS)}). Nothing was read or changed. Update this mem1-mcp."
+            )
+    owner: str = db.execute("SELECT user FROM state").get
+    if owner != user:
+        raise StoreDamagedError(f"{where} holds another user's memory. It was left untouched.")
+    return version >= len(MIGRATIONS)

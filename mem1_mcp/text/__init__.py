@@ -1,0 +1,1 @@
+"""What both stores share about text: terms, traits, dates, budgets. Pure functions of strings."""

@@ -1,0 +1,124 @@
+"""Fixtures: a clean environment, a clock that is set by hand, a store, a server, a client."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+from mcp import Client
+from mcp.types import CallToolResult
+
+from mem1_mcp.memory import Memory
+from mem1_mcp.protocols import Store
+from mem1_mcp.server.build import build_server
+from mem1_mcp.server.identity import always
+from mem1_mcp.settings import Settings
+from mem1_mcp.stores.sqlite import SqliteStore
+
+ZONE = ZoneInfo("Asia/Shanghai")
+
+hypothesis_settings.register_profile("ci", derandomize=True, deadline=None)
+hypothesis_settings.load_profile("ci")
+
+for name in list(os.environ):
+    if name.startswith("MEM1_") and not name.startswith("MEM1_TEST_"):
+        del os.environ[name]
+
+
+@dataclass
+class HandClock:
+    """A clock that stands still until it is moved."""
+
+    now: int = int(datetime(2026, 5, 20, 12, 0, tzinfo=ZONE).timestamp() * 1000)
+
+    def __call__(self) -> int:
+        return self.now
+
+    def forward(self, *, minutes: float = 0, days: float = 0) -> None:
+        """Let time pass."""
+        self.now += int((minutes * 60 + days * 86_400) * 1000)
+
+
+class Host:
+    """A host's side of a connection: calls tools and reads their answers."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    async def call(self, tool: str, **arguments: Any) -> CallToolResult:
+        """Call a tool, whatever it answers."""
+        return await self.client.call_tool(tool, arguments)
+
+    async def done(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """Call a tool that must succeed; return its structured content."""
+        result = await self.call(tool, **arguments)
+        assert not result.is_error, words(result)
+        assert isinstance(result.structured_content, dict)
+        return result.structured_content
+
+    async def refused(self, tool: str, **arguments: Any) -> str:
+        """Call a tool that must refuse; return its words."""
+        result = await self.call(tool, **arguments)
+        assert result.is_error, words(result)
+        return words(result)
+
+    async def text(self, tool: str, **arguments: Any) -> str:
+        """Call a tool that must succeed; return the text that a model reads."""
+        result = await self.call(tool, **arguments)
+        assert not result.is_error, words(result)
+        return words(result)
+
+    async def profile(self) -> str:
+        """Read the profile resource."""
+        contents = (await self.client.read_resource("memory://profile")).contents[0]
+        return str(getattr(contents, "text", ""))
+
+
+def words(result: CallToolResult) -> str:
+    """Return all text of a result."""
+    return "\n".join(getattr(part, "text", "") for part in result.content)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+async def store(tmp_path: Path, clock: HandClock) -> AsyncGenerator[Store]:
+    opened = SqliteStore(tmp_path / "memory", clock)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def memory(store: Store, clock: HandClock) -> Memory:
+    return Memory(store, clock, ZONE)
+
+
+@asynccontextmanager
+async def host_of(memory: Memory, user: str = "ming", **settings: Any) -> AsyncGenerator[Host]:
+    """Connect a host to a server over this memory, in this process; settings as fields of Settings."""
+    mode = settings.pop("mode", "auto")
+    server = build_server(memory, Settings(user_id=user, **settings), always(user))
+    async with Client(server, mode=mode) as client:
+        yield Host(client)
+
+
+@pytest.fixture
+async def host(memory: Memory) -> AsyncGenerator[Host]:
+    async with host_of(memory) as connected:
+        yield connected
