@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Confirmation,
         Forgotten,
         Health,
+        Period,
         Profile,
         Scope,
         Selected,
@@ -66,14 +67,14 @@ class Store(Protocol):
         self,
         scope: Scope,
         weights: Mapping[str, float],
-        days: Sequence[tuple[int, int]],
+        days: Sequence[Period],
         limit: int,
-    ) -> tuple[int, ...]:
-        """Return the places of about the best ``limit`` messages in scope, by their own words.
+    ) -> Mapping[int, float]:
+        """Return about the best ``limit`` messages in scope by their own words: place to score.
 
-        Best is the sum of the weights of the terms a message holds; the order among them does not
-        matter. Messages of ``days`` (first and last millisecond, inclusive) come in addition, at
-        most ``limit`` of them, whatever their words.
+        The score is the sum of the weights of the terms a message holds, where a store may pass over
+        what only common terms would add. Messages of ``days`` come in addition, at most ``limit`` a
+        day, with the day's weight on top.
         """
 
     async def windows(self, scope: Scope, places: Sequence[int], reach: int) -> Windows:

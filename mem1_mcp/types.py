@@ -181,6 +181,15 @@ class Statistics:
 
 
 @dataclass(frozen=True, slots=True)
+class Period:
+    """A time that a query names, first and last included, and what lying in it is worth."""
+
+    first: int
+    last: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
 class Windows:
     """Messages around candidates in the order of their places, one column per property.
 

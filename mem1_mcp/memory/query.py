@@ -8,7 +8,6 @@ from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from mem1_mcp.memory.ranking import (
-    Period,
     SearchTerm,
     Wanted,
     day_weight,
@@ -18,6 +17,7 @@ from mem1_mcp.memory.ranking import (
 from mem1_mcp.text.dates import days_in_years, named_times
 from mem1_mcp.text.terms import normalise, query_terms, split
 from mem1_mcp.text.traits import wanted_traits
+from mem1_mcp.types import Period
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # A query is a sentence, not a document: what is beyond this adds nothing but work.
 _MAX_TERMS = 64
+_MONTH = 0.6  # lying in a month that is named: as much as a common word
 _FUZZY_LETTERS = 4  # shorter words have too many look-alikes
 
 _FIRST_PERSON = re.compile(r"\b(?:i|me|my|mine|myself|we|our|us)\b|[我俺咱]", re.IGNORECASE)
@@ -36,12 +37,11 @@ _SECOND_PERSON = re.compile(r"\b(?:you|your|yours)\b|[你您]", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question ready to be searched: what to rank by, and where candidates are to be found."""
+    """A question ready to be searched; ``weights`` are its terms for candidates and snippets."""
 
     wanted: Wanted
     statistics: Statistics
     weights: dict[str, float]
-    days: tuple[tuple[int, int], ...]
 
 
 async def prepare(store: Store, scope: Scope, text: str, now: datetime) -> Query:
@@ -61,7 +61,7 @@ async def prepare(store: Store, scope: Scope, text: str, now: datetime) -> Query
         role=None if named else _role(text),
     )
     weights = {term.term: term.weight * term.share for term in search}
-    return Query(wanted, statistics, weights, tuple((day.first, day.last) for day in days))
+    return Query(wanted, statistics, weights)
 
 
 async def _search_terms(
@@ -122,9 +122,7 @@ def _periods(
                 near = timedelta(days=1)
                 days.append(Period(*_span(first - near, last + near, zone), worth * share / 2))
     months = tuple(
-        Period(*_span(*span, zone), inverse_frequency(len(years) * 12, 1))
-        for word in times.words
-        for span in _months(word, years)
+        Period(*_span(*span, zone), _MONTH) for word in times.words for span in _months(word, years)
     )
     return tuple(days), months
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mem1_mcp.types import Item, Scope, Stored
 
 _CANDIDATES = 200
+_RANKED = 50  # read with their context, beyond twice what is shown
 _AROUND = 8  # messages shown before and after one that is opened
 _PROFILE_SHARE = 4  # of the budget, where a query is asked
 _WEAK = 0.25  # of the best hit's score; what is below counts as no further match
@@ -73,7 +74,7 @@ async def _search(store: Store, asked: Recall, now: int, zone: tzinfo) -> Recall
         moment = now if asked.scope.until is None else min(now, asked.scope.until)
         query = await queries.prepare(store, asked.scope, text, datetime.fromtimestamp(moment / 1000, zone))
         weights |= query.weights
-        rankings.append(await _rank(store, asked.scope, query))
+        rankings.append(await _rank(store, asked, query))
     ranked = ranking.fuse(rankings)
     places = [place for _, place in ranked[asked.skip : asked.skip + asked.limit]]
     found = await store.messages(asked.scope.user, places)
@@ -84,10 +85,12 @@ async def _search(store: Store, asked: Recall, now: int, zone: tzinfo) -> Recall
     return Recalled(tuple(items), tuple(hits), max(matches - asked.skip - len(hits), 0))
 
 
-async def _rank(store: Store, scope: Scope, query: queries.Query) -> list[tuple[float, int]]:
-    candidates = await store.candidates(scope, query.weights, query.days, _CANDIDATES)
-    windows = await store.windows(scope, candidates, ranking.REACH)
-    return ranking.rank(windows, candidates, query.wanted, query.statistics)
+async def _rank(store: Store, asked: Recall, query: queries.Query) -> list[tuple[float, int]]:
+    days = query.wanted.days
+    candidates = await store.candidates(asked.scope, query.weights, days, _CANDIDATES)
+    places = ranking.promising(candidates, _RANKED + 2 * (asked.skip + asked.limit))
+    windows = await store.windows(asked.scope, places, ranking.REACH)
+    return ranking.rank(windows, places, query.wanted, query.statistics)
 
 
 async def _latest(store: Store, asked: Recall, now: int, zone: tzinfo) -> Recalled:

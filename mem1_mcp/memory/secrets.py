@@ -20,7 +20,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    _Judge = Callable[[re.Match[str], str], bool]
+
 _MARK = "[REDACTED:"
+_MARKS = re.compile(r"\[REDACTED:[a-z-]+\]")
 
 # A replacement can uncover one more secret beside it, so masking repeats until nothing is found.
 # Ordinary text needs one round, text with secrets two; the bound is for text made to need more.
@@ -63,7 +66,7 @@ class _Rule:
     kind: str
     hints: tuple[str, ...]
     pattern: re.Pattern[str]
-    accepts: Callable[[re.Match[str], str], bool]
+    accepts: _Judge
 
     def places(self, text: str) -> Iterable[_Place]:
         group = "secret" if "secret" in self.pattern.groupindex else 0
@@ -72,7 +75,7 @@ class _Rule:
             start = match.start(group)
             value = match[group].rstrip(_CLOSERS)
             resume = max(match.end(), match.start() + 1)
-            if value and not value.startswith(_MARK) and self.accepts(match, value):
+            if value and self.accepts(match, value):
                 yield _Place(start, start + len(value), self.kind)
             elif group and len(value) <= _LABEL_LENGTH:
                 # What was no value may be the label of one: "password token: …".
@@ -133,29 +136,35 @@ def _rewrite(text: str, places: list[_Place]) -> tuple[str, list[_Place]]:
 # Each character becomes exactly one, so offsets in the folded text are offsets in the original.
 _WIDE = re.compile("[０-９Ａ-Ｚａ-ｚ－＿．／＋＠\u00a0\u2010-\u2013\u2212\u3000]")
 _FOLD = {
-    **{code: code - 0xFEE0 for code in range(0xFF10, 0xFF1A)},
-    **{code: code - 0xFEE0 for code in (*range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B))},
     **{ord(wide): ord(wide) - 0xFEE0 for wide in "－＿．／＋＠"},
+    **{
+        code: code - 0xFEE0
+        for code in (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B))
+    },
     **dict.fromkeys((0xA0, 0x3000), ord(" ")),
     **dict.fromkeys((*range(0x2010, 0x2014), 0x2212), ord("-")),
 }
 
 
 def _folded(text: str) -> str:
+    if _MARK in text:
+        # No pattern may read a mark, or it would find a label or a value in it.
+        text = _MARKS.sub(lambda mark: "\ufdd0" * len(mark[0]), text)
     if text.isascii() or not _WIDE.search(text):
         return text
     return text.translate(_FOLD)
 
 
-# What a value looks like.
-
 _RUNS = re.compile(r"[A-Za-z0-9]+")
-_SYMBOLS = frozenset("!@#$%^&*+=~?")
-_DIGITS_OF_A_YEAR = 4
-_SHORT, _RUN, _LONG_WORD, _LONG_RUN, _LONG = 6, 8, 16, 20, 32
+# The weak ones count among capitals only: "the password is name+birthday" describes one.
+_SYMBOLS, _WEAK_SYMBOLS = frozenset("!@#$%^*"), frozenset("&+=?")
+_FEWEST_DIGITS, _FEWEST_LOOSE_DIGITS, _SHORTEST = 4, 6, 5
+_RUN, _LONG_WORD, _LONG_RUN, _LONGEST_RUN = 8, 16, 20, 30
 _CHANGES_OF_CASE = 3
 _LOOSE = frozenset(("", "-", "|"))
 _CASE_CHANGE = re.compile("[a-z][A-Z]")
+# What follows most labels; asked first because it is cheap to ask.
+_PLAIN_WORD = re.compile(r"[a-z_.'()/-]{0,15}|.{0,3}", re.DOTALL)
 _PASSPHRASE = re.compile(r"(?=.{24})[a-z]{2,12}(?:[-.][a-z]{2,12}){3,12}", re.IGNORECASE)
 _PRODUCT = re.compile(r"(?:[A-Z][A-Za-z]*|i[A-Z][a-z]+)\d{1,4}")
 _MEASURE = re.compile(
@@ -165,18 +174,18 @@ _MEASURE = re.compile(
 _CONTEXT = 28
 _SORT_OF_KEY = re.compile(
     "(?:api|access|secret|private|auth|account|encryption|signing|master|service|session|refresh"
-    "|client|app|bot|bearer|id)[ _-]?(?:access[ _-]?)?$",
+    "|client|bearer|(?<![a-z])(?:app|bot|id))[ _-]?(?:access[ _-]?)?$",
     re.IGNORECASE,
 )
 
 # Words that mix letters and digits, code that reads a secret from elsewhere, stand-ins, addresses.
 _NOT_A_SECRET = re.compile(
-    r"""(?:base\d|sha-?\d|md5|aes|rsa|utf-?\d|rfc-?\d|bcrypt|argon2|pbkdf2|scrypt|pkcs|oauth|erc-?\d
-    |1password|\d{1,4}-?(?:digit|char|letter|bit|byte|word|day|hour|step|time)
+    r"""(?:(?:base\d+|sha-?\d+|md5|aes\d*|rsa\d*|utf-?\d+|rfc-?\d+|bcrypt|argon2\w{0,2}|pbkdf2|scrypt
+    |pkcs\d*|oauth\d?|erc-?\d+|1password)(?![a-z0-9!@#$%^&*])|\d{1,4}-?(?:digit|char|letter|bit|byte|word|day|hour|step|time)
     |v?\d+(?:\.\d+)+\w{0,8}$|\d{4}-\d\d-\d\d|\d{1,2}:\d\d
-    |your[ _-]|<|\{|\$[{(]|\$[a-z_]+$|%\w+%?$|x{4}|\*{3}|\.{3}
+    |your[ _-]|<|\{\{|\{[a-z_.]+(?:$|!)|\$[{(]|(?-i:\$[A-Z_]+)$|%\w+%?$|x{4}|\w{0,4}\*{3}|\.{3}
     |(?:os|self|settings|config|cfg|env|process|args|request|req|ctx|this|app)\.
-    |[a-z_.]+[\[(]|[a-z][a-z0-9+.-]{1,20}://|~/|\.{1,2}/|[a-z]:\\
+    |(?-i:[a-z_][a-z_.]{2,})[\[(]|[a-z][a-z0-9+.-]{1,20}://|~/|\.{1,2}/|[a-z]:\\
     |/(?:home|etc|usr|var|opt|tmp|root|mnt|users|data|run|srv|app)/
     |[\w.+-]{1,64}@[\w-]{1,63}\.(?:com|org|net|edu|gov|io|cn)(?:\.cn)?$)""",
     re.IGNORECASE | re.VERBOSE | re.ASCII,
@@ -187,13 +196,6 @@ def _always(_match: re.Match[str], _value: str) -> bool:
     return True
 
 
-def _is_plain_word(value: str) -> bool:
-    """Answer cheaply for what follows most labels: an ordinary word, or next to nothing."""
-    return len(value) < _DIGITS_OF_A_YEAR or (
-        len(value) < _LONG_WORD and value.islower() and value.isalpha()
-    )
-
-
 def _is_mixed(value: str) -> bool:
     """Tell whether letters and digits stand together."""
     return any(letter.isalpha() for letter in value) and any(digit.isdigit() for digit in value)
@@ -201,28 +203,31 @@ def _is_mixed(value: str) -> bool:
 
 def _has_symbol(value: str) -> bool:
     """Tell whether a symbol stands inside, not only at the end where a sentence has its own."""
-    return not _SYMBOLS.isdisjoint(value[:-1]) and any(letter.isalpha() for letter in value)
+    inner = value[1:-1]
+    capitals = not (inner.islower() or inner.isupper())
+    symbols = _SYMBOLS | _WEAK_SYMBOLS if capitals else _SYMBOLS
+    return not symbols.isdisjoint(value[:-1]) and any(letter.isalpha() for letter in value)
 
 
 def _looks_drawn(_match: re.Match[str], value: str) -> bool:
     """Tell a token drawn by a machine from hyphenated words, which share its alphabet."""
     runs = _RUNS.findall(value)
-    if any(len(run) >= _RUN and _is_mixed(run) for run in runs):
+    if any(len(run) >= (_RUN if _is_mixed(run) else _LONGEST_RUN) for run in runs):
         return True
     if len(value) < _LONG_RUN or value.islower() or value.isupper():
         return False
-    return _is_mixed(value) or any(len(run) >= _LONG_RUN for run in runs)
+    return _is_mixed(value) or len(_CASE_CHANGE.findall(value)) >= _CHANGES_OF_CASE
 
 
 def _looks_chosen(value: str) -> bool:
     """Tell a password somebody chose from a word of a sentence."""
-    if len(value) < _SHORT:
+    if len(value) < _SHORTEST:
         return False
     return (
         _is_mixed(value)
         or _has_symbol(value)
         or (value.isalpha() and len(value) >= _LONG_WORD)
-        or (value.isalpha() and len(_CASE_CHANGE.findall(value)) >= _CHANGES_OF_CASE)
+        or len(_CASE_CHANGE.findall(value)) >= _CHANGES_OF_CASE
         or _PASSPHRASE.fullmatch(value) is not None
     )
 
@@ -233,12 +238,12 @@ def _between(match: re.Match[str]) -> str:
 
 
 def _is_password(match: re.Match[str], value: str) -> bool:
-    if _is_plain_word(value):
+    if _PLAIN_WORD.fullmatch(value):
         return False
     loose = _between(match) in _LOOSE
     digits = value.rstrip("!?")
     if digits.isdigit():
-        enough = len(digits) >= (_SHORT if loose else _DIGITS_OF_A_YEAR)
+        enough = len(digits) >= (_FEWEST_LOOSE_DIGITS if loose else _FEWEST_DIGITS)
         return enough and not _MEASURE.match(match.string, match.start("secret") + len(digits))
     if _NOT_A_SECRET.match(value) or not _looks_chosen(value):
         return False
@@ -255,19 +260,16 @@ def _is_own_password(_match: re.Match[str], value: str) -> bool:
 
 def _is_key(match: re.Match[str], value: str) -> bool:
     """Ask the more of ``value`` the less its label says: "API key", "token", mere "key"."""
-    if _is_plain_word(value) or _NOT_A_SECRET.match(value):
+    if _PLAIN_WORD.fullmatch(value) or _NOT_A_SECRET.match(value):
         return False
-    start = match.start("label")
-    before = match.string[max(0, start - _CONTEXT) : start]
-    sure = not match["label"].isascii() or _SORT_OF_KEY.search(before) is not None
-    if not sure and before[-1:].isalpha() and before[-1:].isascii():
-        return False
+    sure = not match["label"].isascii() or _SORT_OF_KEY.search(_before(match, "label")) is not None
     if not sure and match["label"].lower().startswith("key"):
-        return any(len(run) >= _LONG_RUN and _is_varied(match, run) for run in _RUNS.findall(value))
+        runs = _RUNS.findall(value)
+        return any(len(run) >= _LONG_RUN and _is_varied(match, run) for run in runs)
     if _between(match) in _LOOSE or not (sure or "=" in match["join"]):
         # "token: gpt-4o" and "the secret is Omega3" are conversation.
-        return _looks_drawn(match, value) if len(value) < _LONG else _is_mixed(value)
-    return len(value) >= _SHORT and (_is_mixed(value) or _looks_drawn(match, value))
+        return _looks_drawn(match, value) or (len(value) >= _LONGEST_RUN and _is_mixed(value))
+    return _looks_chosen(value) or _looks_drawn(match, value)
 
 
 def _is_varied(_match: re.Match[str], value: str) -> bool:
@@ -277,12 +279,8 @@ def _is_varied(_match: re.Match[str], value: str) -> bool:
 
 def _is_credential(match: re.Match[str], value: str) -> bool:
     """Tell a credential from a word of prose such as "authentication"."""
-    inner = value[1:]
-    return (
-        match[0].endswith("=")
-        or any(digit.isdigit() for digit in value)
-        or not (inner.islower() or inner.isupper())
-    )
+    capitals = not (value[1:].islower() or value[1:].isupper())
+    return match[0].endswith("=") or capitals or any(digit.isdigit() for digit in value)
 
 
 _PLAIN_PROSE = frozenset(("the", "and", "for", "with", "was", "are", "your", "not", "from"))
@@ -293,8 +291,6 @@ def _is_seed(_match: re.Match[str], value: str) -> bool:
     return _PLAIN_PROSE.isdisjoint(_RUNS.findall(value))
 
 
-# Numbers that carry a check digit.
-
 _ISSUER = re.compile(
     r"""4(?:\d{12}|\d{15}|\d{18})|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}
     |220[0-4]\d{12}|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11}|35(?:2[89]|[3-8]\d)\d{12}
@@ -304,19 +300,18 @@ _ISSUER = re.compile(
 _DOUBLED = str.maketrans("0123456789", "0246813579")
 # An order or serial number passes Luhn one time in ten, so what the text calls it decides.
 _CALLED_OTHERWISE = re.compile(
-    r"(?:订单|訂單|单号|單號|编号|編號|流水|快递|运单|物流|序列|发票|商品|条码|工单|航班|交易号|群号"
-    r"|order|tracking|invoice|ticket|serial|part|model|isbn|imei|ean|sku|[^a-z]id|uid|ref|#|no\.)"
-    r"[^0-9]{0,12}$",
+    r"(?:订单|訂單|单号|單號|编号|編號|流水|快递|运单|物流|序列|发票|商品|条码|工单|交易|群"
+    r"|(?<![a-z])(?:order|tracking|invoice|ticket|serial|part|model|isbn|imei|ean|sku|id|uid|ref|no)|#)"
+    r"(?:[\s_-]?(?:id|no|number|code|号码?|號碼?))?[.)）]?\s?(?:is|was|是|为|為)?[\s:：#=\"'(（]{0,4}$",
     re.IGNORECASE,
 )
 _CARD_WORD = re.compile(r"卡|card|visa|amex|debit|credit", re.IGNORECASE)
-_EAN_LENGTH = 13
+_EAN_LENGTH, _USUAL_LENGTH = 13, 16
 
 
-def _is_called_otherwise(match: re.Match[str]) -> bool:
-    start = match.start("secret")
-    before = match.string[max(0, start - _CONTEXT) : start]
-    return bool(_CALLED_OTHERWISE.search(before)) and not _CARD_WORD.search(before)
+def _before(match: re.Match[str], group: str) -> str:
+    start = match.start(group)
+    return match.string[max(0, start - _CONTEXT) : start]
 
 
 def _is_card(match: re.Match[str], value: str) -> bool:
@@ -324,12 +319,19 @@ def _is_card(match: re.Match[str], value: str) -> bool:
     if not _ISSUER.fullmatch(digits):
         return False
     backwards = digits[::-1]
-    if sum(map(int, backwards[::2] + backwards[1::2].translate(_DOUBLED))) % 10:
+    # Adding bytes is several times faster than adding int() of each, and digits can be many.
+    luhn = (backwards[::2] + backwards[1::2].translate(_DOUBLED)).encode()
+    if (sum(luhn) - ord("0") * len(luhn)) % 10:
         return False
-    # Barcodes of half the world begin with 4 and are as long as the oldest Visa numbers.
+    before = _before(match, "secret")
+    if digits != value or _CARD_WORD.search(before):
+        return True
+    # Barcodes have 13 digits, and ids of many services 19; hardly any Visa card has.
     if len(digits) == _EAN_LENGTH and not sum(map(int, digits[::2] + digits[1::2] * 3)) % 10:
         return False
-    return not (digits == value and _is_called_otherwise(match))
+    if digits[0] == "4" and len(digits) > _USUAL_LENGTH:
+        return False
+    return not _CALLED_OTHERWISE.search(before)
 
 
 _PROVINCE = re.compile("1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]|91")
@@ -349,7 +351,7 @@ def _is_chinese_id(_match: re.Match[str], value: str) -> bool:
 
 
 def _is_social_security(match: re.Match[str], _value: str) -> bool:
-    return not _is_called_otherwise(match)
+    return not _CALLED_OTHERWISE.search(_before(match, "secret"))
 
 
 # The pieces patterns are made of. ASCII only: a Chinese character next to a key is no part of it.
@@ -361,24 +363,28 @@ _T = "[A-Za-z0-9_-]"
 # Anything typed without a space. A separator goes on only when no next "name=" follows it.
 _PART = r"[!#-%(-+\--:<-_a-{}~]"
 _NEXT_NAME = r"\s|[\"']?[\w-]{1,40}+[\"']?\s?[=:]"
-_VALUE = rf"[\"'`“”‘’「『《【*]{{0,3}}(?P<secret>{_PART}++(?:[,;&|](?!{_NEXT_NAME}){_PART}*+)*+)"
+_VALUE = (
+    rf"[\"'`“”‘’「『《【*]{{0,3}}"
+    rf"(?P<secret>(?:(?<=[:=：＝\s])[,;&|](?!{_NEXT_NAME}))?+{_PART}++(?:[,;&|](?!{_NEXT_NAME}){_PART}*+)*+)"
+)
 _OWNER = r"(?:\s(?:for|of|to|on|at|in)(?:\s[^\s:=]{1,20}+){1,4}?)?"
 _SIGNS = r"\s{0,3}(?:=>|->|:=|={1,3}|[:：＝]{1,2})[*_]{0,2}\s{0,3}"
 _ENGLISH_JOIN = (
     rf"(?:\s?\([^()\n]{{1,24}}\))?(?P<join>{_OWNER}[\"'`*_)]{{0,3}}(?:{_SIGNS}"
-    r"|\s{1,3}(?:is|are|was|will be|should be)(?:\s(?:now|still|currently|always|set to|just))?"
-    r"\s?[:：]?\s{1,3}|'s\s)|[\"'`*_]{0,3}(?:\s\|\s|\s-\s|\s{1,2}))"
+    r"|\s{1,3}(?:is|are|was|will be|should be)(?:\s(?:now|still|currently|always|just))?"
+    r"(?:\s(?:set|changed|reset) to)?\s?[:：]?\s{1,3}|\s(?:set|changed|reset) to\s|'s\s)"
+    r"|[\"'`*_]{0,3}(?:\s\|\s|\s-\s|\s{1,2}))"
 )
 _CHINESE_JOIN = (
     r"(?:[(（][^()（）\n]{1,20}[)）])?[*」”]{0,2}(?P<join>"
     r"(?:我|你|他|她|的|现在|已经|统一|默认|初始|一律|一直|目前|都|就|还|应该|可能|好像|已|被){0,3}"
-    r"(?:是|为|為|叫|(?:改|设|設|换|換|设置|设定|修改|更改|更新|重置|重设)(?:成|为|為|到|是)?了?)"
+    r"(?:是|为|為|叫|(?:改|设|設|换|換|设置|设定|修改|更改|更新|重置|重设)(?:成|为|為|到|的?是)?了?)"
     rf"[:：]?\s{{0,3}}|{_SIGNS}|\s-\s|[\s|]{{0,3}})"
 )
 _ENGLISH_LABEL = (
     "(?:passwords?|passwd|passcode|passphrase|(?<![a-z])(?:pwd|pw)"
     # Alone it is mostly a verb, or lets one board.
-    r"|(?<![a-z])(?<!boarding )pass(?=[\"'`*_)]{0,3}\s?[:=：＝]))"
+    r"|(?<![a-z])(?<!boarding )pass(?=[\"'`*_)]{0,3}\s?[:=：＝](?!\s?\d+(?:[\s,;/]|\Z))))"
 )
 _CHINESE_LABEL = "(?:密码|密碼|口令)"
 _MINE = (
@@ -417,21 +423,16 @@ _TOKENS = (
 )
 
 
-def _rule(
-    kind: str,
-    hints: str,
-    pattern: str,
-    accepts: Callable[[re.Match[str], str], bool] = _always,
-    flags: re.RegexFlag = _FLAGS,
-) -> _Rule:
-    return _Rule(kind, tuple(hints.split()), re.compile(pattern, flags), accepts)
+def _rule(kind: str, hints: str, form: str, accepts: _Judge, flags: re.RegexFlag = _FLAGS) -> _Rule:
+    return _Rule(kind, tuple(hints.split()), re.compile(form, flags), accepts)
 
 
 _OF_A_KEY = r"[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?\s?-{4,5}"
 _PEM = rf"-{{4,5}}\s?BEGIN {_OF_A_KEY}(?s:.*?)(?:-{{4,5}}\s?END {_OF_A_KEY}|\Z)"
+_AWS_ID = f"{_B}(?:AKIA|ASIA)[A-Z0-9]{{16}}{_E}"
 _AWS_VALUE = (
-    r"(?:aws|secret[ _-]?access[ _-]?key)(?:[^A-Za-z0-9/+\n]{1,6}[A-Za-z0-9]{1,12}+){0,5}?"
-    r"[^A-Za-z0-9/+\n]{1,6}(?P<secret>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])"
+    r"(?:aws|secret[ _-]?access[ _-]?key|(?:AKIA|ASIA)[A-Z0-9]{16})"
+    r"(?:[^A-Za-z0-9/+]{1,6}[A-Za-z0-9]{1,12}+){0,5}?[^A-Za-z0-9/+]{1,6}(?P<secret>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])"
 )
 _AUTHORIZATION = (
     r"authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:(?:bearer|basic|token|apikey|bot)\s{1,3})?+"
@@ -448,44 +449,40 @@ _PIN = (
     rf"(?<![a-z])pin(?:\s?码)?{_OWNER}(?:\s{{0,2}}[:：=]\s{{0,2}}|\s(?:is|was)\s|\s?[是为]\s?)"
     rf"(?P<secret>\d{{4,8}}){_E}"
 )
-_CARD_CODE = (
-    r"(?:cvv2?|cvc2?|安全码)[\s:：=]{0,3}(?:is|是|为)?[\s:：=]{0,3}"
-    rf"(?P<secret>\d{{3,4}}){_E}"
-)
+_CARD_CODE = rf"(?:cvv2?|cvc2?|安全码)[\s:：=]{{0,3}}(?:is|是|为)?[\s:：=]{{0,3}}(?P<secret>\d{{3,4}}){_E}"
 _SEED = (
     r"(?:(?:seed|recovery|secret)\sphrase|mnemonic|助记词)(?:\s?(?:is|are|是|为))?[\s:：=\"'“]{0,5}"
     rf"(?P<secret>[a-z]{{3,8}}(?:[\s,]{{1,3}}[a-z]{{3,8}}){{11,23}}){_E}"
 )
 # A card may follow some other number, so these two look at every digit: first at a whole run of
 # groups, then at the usual groups whatever comes behind them.
+_NO_UUID = "(?!-[A-Fa-f0-9]{4})"
 _ANY_GROUPS = (
-    rf"{_B}(?<![0-9]\.)(?=(?P<secret>[2-6]\d{{2,18}}+(?:[ -]\d{{3,12}}+){{0,5}}+(?:[ -]\d\d?)?+)"
-    r"(?![ -]?\d|[A-Za-z]|\.\d))"
+    rf"{_B}(?<![A-Fa-f0-9]{{4}}-)(?<![0-9]\.)"
+    rf"(?=(?P<secret>[2-6]\d{{2,18}}+(?:[ -]\d{{3,12}}+){{0,5}}+(?:[ -]\d\d?)?+)"
+    rf"(?![ -]?\d|[A-Za-z]|\.\d){_NO_UUID})"
 )
 _USUAL_GROUPS = (
-    rf"{_B}(?=(?P<secret>[2-6]\d{{3}}"
-    rf"(?:(?:[ -]\d{{4}}){{3}}|[ -]\d{{6}}[ -]\d{{4,5}}|\d{{9,15}}(?= ))){_E})"
+    rf"{_B}(?<![A-Fa-f0-9]{{4}}-)(?=(?P<secret>[2-6]\d{{3}}"
+    rf"(?:(?:[ -]\d{{4}}){{3}}|[ -]\d{{6}}[ -]\d{{4,5}}|\d{{9,15}}(?= ))){_E}{_NO_UUID})"
 )
 _CHINESE_ID = rf"{_B}[1-9]\d{{5}}[ -]?(?:19|20)\d\d[01]\d[0-3]\d[ -]?\d{{3}}[\dX]{_E}"
-_SSN = (
-    r"(?<![A-Za-z0-9-])(?!000|666|9)"
-    r"(?P<secret>\d{3}-(?!00)\d{2}-(?!0000)\d{4})(?![A-Za-z0-9-])"
-)
+_SSN = r"(?<![A-Za-z0-9-])(?!000|666|9)(?P<secret>\d{3}-(?!00)\d\d-(?!0000)\d{4})(?![A-Za-z0-9-])"
 # Earlier rules name the kind where two find the same place.
 _RULES = (
-    _rule("private-key", "----", _PEM),
+    _rule("private-key", "----", _PEM, _always),
     *(_rule(kind, hints, _B + form, _looks_drawn, re.ASCII) for kind, hints, form in _TOKENS),
-    _rule("aws-key-id", "akia asia", f"{_B}(?:AKIA|ASIA)[A-Z0-9]{{16}}{_E}", flags=re.ASCII),
-    _rule("aws-secret-key", "aws secretaccesskey access_key", _AWS_VALUE, _is_varied),
+    _rule("aws-key-id", "akia asia", _AWS_ID, _always, re.ASCII),
+    _rule("aws-secret-key", "aws secretaccesskey access_key akia asia", _AWS_VALUE, _is_varied),
     _rule("authorization", "authorization", _AUTHORIZATION, _is_credential),
     _rule("authorization", "bearer", _BEARER, _looks_drawn),
-    _rule("url-password", "://", _URL),
+    _rule("url-password", "://", _URL, _always),
     _rule("password", "pass pwd pw", _ENGLISH_LABEL + _ENGLISH_JOIN + _VALUE, _is_password),
     _rule("password", "密码 密碼 口令", _CHINESE_LABEL + _CHINESE_JOIN + _VALUE, _is_password),
     _rule("password", "password passcode 密码 密碼 口令", _MINE, _is_own_password),
     _rule("password", "password passcode", _CHANGED, _is_password),
-    _rule("pin", "pin", _PIN),
-    _rule("card-code", "cvv cvc 安全码", _CARD_CODE),
+    _rule("pin", "pin", _PIN, _always),
+    _rule("card-code", "cvv cvc 安全码", _CARD_CODE, _always),
     _rule("secret", "key token secret", _KEY_LABEL + _ENGLISH_JOIN + _VALUE, _is_key),
     _rule("secret", "钥 鑰 令牌 key token", _CHINESE_KEY_LABEL + _CHINESE_JOIN + _VALUE, _is_key),
     _rule("seed-phrase", "phrase 助记词 mnemonic", _SEED, _is_seed),

@@ -11,6 +11,7 @@ from mem1_mcp.types import (
     MAX_POSITION,
     ROLES,
     Mark,
+    Period,
     Scope,
     Selected,
     Selection,
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import apsw
+
+# Times the candidates asked for: from there on, terms only add to what rarer terms have found.
+_ENOUGH = 2
 
 _STORED = (
     "SELECT place, topics.name, role, messages.name, messages.said_at, content, calls.metadata"
@@ -72,36 +76,41 @@ def candidates(
     db: apsw.Connection,
     scope: Scope,
     weights: Mapping[str, float],
-    days: Sequence[tuple[int, int]],
+    days: Sequence[Period],
     limit: int,
-) -> tuple[int, ...]:
+) -> dict[int, float]:
     """Find the messages with the best words, rare terms first."""
     condition, values = _conditions(db, scope)
     scores: dict[int, float] = defaultdict(float)
-    left = sum(weights.values())
     for term, weight in sorted(weights.items(), key=lambda pair: -pair[1]):
-        # What only the remaining, common terms would find can't come among the best any more.
-        if not condition and len(scores) >= limit and left <= _nth_best(scores, limit):
+        if not condition and len(scores) >= _ENOUGH * limit:
             break
-        left -= weight
         for (place,) in db.execute("SELECT rowid FROM words WHERE words MATCH ?", (_phrase(term),)):
             scores[place] += weight
     best = sorted(scores, key=lambda place: (scores[place], place), reverse=True)
     chosen = best[:limit] if not condition else list(_fitting(db, best, condition, values, limit))
-    for first, last in days:
-        chosen += [
-            place
-            for (place,) in db.execute(
-                "SELECT place FROM messages WHERE said_at BETWEEN ? AND ?"
-                f" {condition and 'AND ' + condition} LIMIT ?",
-                (first, last, *values, limit),
-            )
-        ]
-    return tuple(dict.fromkeys(chosen))
+    found = {place: scores[place] for place in chosen}
+    for place, worth in _on_days(db, days, condition, values, limit).items():
+        found[place] = scores.get(place, 0.0) + worth
+    return found
 
 
-def _nth_best(scores: Mapping[int, float], n: int) -> float:
-    return sorted(scores.values(), reverse=True)[n - 1]
+def _on_days(
+    db: apsw.Connection,
+    days: Sequence[Period],
+    condition: str,
+    values: tuple[object, ...],
+    limit: int,
+) -> dict[int, float]:
+    worth: dict[int, float] = {}
+    for day in days:
+        for (place,) in db.execute(
+            f"SELECT place FROM messages WHERE said_at BETWEEN ? AND ? {condition and 'AND ' + condition}"
+            " ORDER BY said_at LIMIT ?",
+            (day.first, day.last, *values, limit),
+        ):
+            worth[place] = max(worth.get(place, 0.0), day.weight)
+    return worth
 
 
 def _fitting(

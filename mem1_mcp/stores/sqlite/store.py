@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Appended,
         Call,
         Confirmation,
+        Period,
         Profile,
         Scope,
         Selected,
@@ -73,9 +74,9 @@ class SqliteStore:
         self,
         scope: Scope,
         weights: Mapping[str, float],
-        days: Sequence[tuple[int, int]],
+        days: Sequence[Period],
         limit: int,
-    ) -> tuple[int, ...]:
+    ) -> Mapping[int, float]:
         """See ``Store.candidates``."""
         return await self._read(scope.user, lambda db: reading.candidates(db, scope, weights, days, limit))
 
