@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from mem1_mcp.protocols import Store
     from mem1_mcp.types import Item, Scope, Stored
 
-_CANDIDATES = 200
-_RANKED = 50  # read with their context, beyond twice what is shown
+# Per message shown, beyond a base: found by their own words, and read with their context. More of
+# either found nothing more on development data.
+_CANDIDATES = (180, 2)
+_RANKED = (50, 2)
 _AROUND = 8  # messages shown before and after one that is opened
 _PROFILE_SHARE = 4  # of the budget, where a query is asked
 _WEAK = 0.25  # of the best hit's score; what is below counts as no further match
@@ -87,8 +89,10 @@ async def _search(store: Store, asked: Recall, now: int, zone: tzinfo) -> Recall
 
 async def _rank(store: Store, asked: Recall, query: queries.Query) -> list[tuple[float, int]]:
     days = query.wanted.days
-    candidates = await store.candidates(asked.scope, query.weights, days, _CANDIDATES)
-    places = ranking.promising(candidates, _RANKED + 2 * (asked.skip + asked.limit))
+    shown = asked.skip + asked.limit
+    wide, narrow = (base + each * shown for base, each in (_CANDIDATES, _RANKED))
+    candidates = await store.candidates(asked.scope, query.weights, days, wide)
+    places = ranking.promising(candidates, narrow)
     windows = await store.windows(asked.scope, places, ranking.REACH)
     return ranking.rank(windows, places, query.wanted, query.statistics)
 

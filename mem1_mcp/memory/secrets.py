@@ -442,8 +442,8 @@ _BEARER = rf"{_B}bearer\s{{1,3}}(?P<secret>[A-Za-z0-9._~+/-]{{16,}}+={{0,2}})"
 # A port and a query that holds an e-mail address is no password.
 _URL = r"://[^\s/:@]{0,128}+:(?!\d{1,5}[?#,;])(?P<secret>[!-.0-~]+)@(?=[^\s/@])"
 _CHANGED = (
-    r"(?:chang|set|reset|updat)\w{0,4}(?:\s[^\s:=]{1,20}+){0,3}?\s(?:password|passcode)"
-    rf"(?P<join>\sto\s){_VALUE}"
+    r"(?:changed?|changing|(?:re)?set|setting|updated?|updating)(?:\s[^\s:=]{1,20}+){0,3}?"
+    rf"\s(?:password|passcode)(?P<join>\sto\s){_VALUE}"
 )
 _PIN = (
     rf"(?<![a-z])pin(?:\s?码)?{_OWNER}(?:\s{{0,2}}[:：=]\s{{0,2}}|\s(?:is|was)\s|\s?[是为]\s?)"

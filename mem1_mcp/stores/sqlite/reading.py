@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import apsw
 
-# Times the candidates asked for: from there on, terms only add to what rarer terms have found.
+# Times the candidates asked for: what only the commoner terms left would find is not among the best.
 _ENOUGH = 2
 
 _STORED = (
