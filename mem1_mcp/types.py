@@ -327,20 +327,25 @@ class Selected:
 class Forgotten:
     """What went. ``pending`` is true while bytes of it may still be in a file of the store."""
 
-    messages: int
-    items: int
+    messages: int = 0
+    items: int = 0
     pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """A preview that may be confirmed once: the token is known only by its hash."""
+    """A preview that may be confirmed once: the token is known only by its hash.
+
+    ``taken`` counts what went so far, which several processes may be doing together; ``done`` says
+    that nothing of the selection is left.
+    """
 
     token_hash: str
     selection: Selection
     mark: Mark
     expires_at: int
-    done: Forgotten | None = None
+    taken: Forgotten = field(default_factory=Forgotten)
+    done: bool = False
 
 
 @dataclass(frozen=True, slots=True)

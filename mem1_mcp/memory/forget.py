@@ -81,12 +81,12 @@ async def preview(
 async def confirm(store: Store, user: str, token: str, selection: Selection | None, now: int) -> Forgotten:
     """Take what the preview of this token showed; a second time, say what was done."""
     kept = await store.confirmation(user, _hash(token))
-    if kept is None or (kept.done is None and kept.expires_at < now):
+    if kept is None or (not kept.done and kept.expires_at < now):
         raise InvalidRequestError(
             "confirm: this token is unknown or older than ten minutes. Nothing was forgotten. Call "
             "forget again without confirm, show the user what would go, and use the new token."
         )
-    if kept.done is None and selection is not None and selection != kept.selection:
+    if not kept.done and selection is not None and selection != kept.selection:
         raise InvalidRequestError(
             "confirm: this token was given for another selection. Nothing was forgotten. Send "
             "confirm alone, or call forget without it to see what the new selection would take."

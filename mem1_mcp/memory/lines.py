@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mem1_mcp.text.budget import estimate_tokens, snippet
+from mem1_mcp.types import label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from mem1_mcp.types import Stored
 
 _SNIPPET_TOKENS = 120  # of one hit: ten of them fill the default budget
-_DAY = 86_400_000
+_METADATA_CHARS = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,9 @@ def write_line(stored: Stored, text: str, now: int, zone: tzinfo) -> str:
     """Write one memory: id, date, weekday, age, topic, speaker and words; metadata where there is some."""
     when = at_local(stored.said_at, zone)
     speaker = f"{stored.name} ({stored.role})" if stored.name else stored.role
-    noted = "".join(f" {name}={value}" for name, value in stored.metadata.items())
+    noted = "".join(f" {name}={label(value)}" for name, value in stored.metadata.items())
+    if len(noted) > _METADATA_CHARS:
+        noted = f"{noted[:_METADATA_CHARS]}…"
     return (
         f"[{stored.id}] {when:%Y-%m-%d %a %H:%M} · {age(stored.said_at, now, zone)} · {stored.topic}"
         f" · {speaker}: {_on_one_line(text)}{f' {{{noted.strip()}}}' if noted else ''}"
@@ -68,22 +71,21 @@ def choose(
 ) -> list[Line]:
     """Write memories in their order until the budget is spent; long ones as snippets.
 
-    The first is always shown, cut to the budget if it must be.
+    The first is always shown: cut, where the budget is too small for it.
     """
     chosen: list[Line] = []
     left = max_tokens
     for stored in memories:
-        text = snippet(stored.content, weights, min(_SNIPPET_TOKENS, max(left, 1)))
+        text = snippet(stored.content, weights, _SNIPPET_TOKENS)
         line = write_line(stored, text, now, zone)
-        cost = estimate_tokens(line) + 1
-        if cost > left:
-            room = _SNIPPET_TOKENS - (cost - left)
-            if chosen or room < 1:
+        over = estimate_tokens(line) + 1 - left
+        if over > 0:
+            if chosen:
                 break
-            text = snippet(stored.content, weights, room)
+            text = snippet(stored.content, weights, max(estimate_tokens(text) - over - 1, 1))
             line = write_line(stored, text, now, zone)
         chosen.append(Line(stored, text, line))
-        left -= cost
+        left -= estimate_tokens(line) + 1
     return chosen
 
 

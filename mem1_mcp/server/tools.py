@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.mcpserver import Context
@@ -48,8 +49,10 @@ class Tools:
 
     async def _recall(self, user: str, asked: arguments.RecallArguments) -> CallToolResult:
         request = arguments.to_recall(asked, user, self._default_topic, self._memory.zone)
-        found = await self._memory.recall(request)
-        return wording.recalled(found, request, self._memory.clock(), self._memory.zone)
+        now, zone = self._memory.clock(), self._memory.zone
+        room = request.max_tokens - wording.frame_tokens(request, now, zone)
+        found = await self._memory.recall(replace(request, max_tokens=max(room, 1)))
+        return wording.recalled(found, request, now, zone)
 
     async def _list_topics(self, user: str, asked: arguments.ListTopicsArguments) -> CallToolResult:
         listed = await self._memory.topics(user)

@@ -9,6 +9,7 @@ from mcp.types import CallToolResult, TextContent
 
 from mem1_mcp.memory.lines import age, at_local
 from mem1_mcp.memory.profile import profile_line
+from mem1_mcp.text.budget import estimate_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,9 +61,7 @@ def recalled(found: Recalled, asked: Recall, now: int, zone: tzinfo) -> CallTool
     """Word the answer of ``recall``."""
     topic = asked.scope.topic or "*"
     moment = at_local(now, zone)
-    lines = [
-        f"Now {moment:%Y-%m-%d %a %H:%M %Z} · user {asked.scope.user} · {_topics(topic)}",
-    ]
+    lines = [_first_line(asked, now, zone)]
     if found.profile:
         lines += ["Profile:", *map(profile_line, found.profile)]
     if found.hits:
@@ -74,7 +73,7 @@ def recalled(found: Recalled, asked: Recall, now: int, zone: tzinfo) -> CallTool
         lines.append("No messages are stored here yet.")
     cursor = str(asked.skip + len(found.hits)) if found.more and found.hits else None
     if cursor:
-        lines.append(f'{found.more} more: cursor "{cursor}"')
+        lines.append(_more(found.more, cursor))
     return answer(
         lines,
         {
@@ -103,7 +102,7 @@ def topics(
     more = max(len(listed) - skip - len(shown), 0)
     cursor = str(skip + len(shown)) if more else None
     if cursor:
-        lines.append(f'{more} more: cursor "{cursor}"')
+        lines.append(_more(more, cursor))
     return answer(
         lines,
         {
@@ -144,7 +143,7 @@ def previewed(preview: Preview, skip: int, user: str, zone: tzinfo) -> CallToolR
         lines += [line.line for line in preview.lines]
     cursor = str(skip + len(preview.lines)) if preview.more else None
     if cursor:
-        lines.append(f'{preview.more} more: cursor "{cursor}"')
+        lines.append(_more(preview.more, cursor))
     if preview.unknown:
         lines.append(f"Not found: {', '.join(preview.unknown[:20])}")
     if preview.token:
@@ -195,6 +194,21 @@ def with_ignored(result: CallToolResult, ignored: Sequence[str]) -> CallToolResu
     )
 
 
+def frame_tokens(asked: Recall, now: int, zone: tzinfo) -> int:
+    """Estimate what an answer of ``recall`` costs beside the lines of the profile and the memories."""
+    frame = [_first_line(asked, now, zone), "Profile:", _heading(asked), _more(999_999, "999999")]
+    return estimate_tokens("\n".join(frame)) + 1
+
+
+def _first_line(asked: Recall, now: int, zone: tzinfo) -> str:
+    topic = "all topics" if asked.scope.topic is None else f"topic {asked.scope.topic}"
+    return f"Now {at_local(now, zone):%Y-%m-%d %a %H:%M %Z} · user {asked.scope.user} · {topic}"
+
+
+def _more(number: int, cursor: str) -> str:
+    return f'{number} more: cursor "{cursor}"'
+
+
 def _heading(asked: Recall) -> str:
     if asked.around is not None:
         return "Conversation:"
@@ -207,10 +221,6 @@ def _messages(number: int) -> str:
 
 def _profile_lines(number: int) -> str:
     return f"{number} profile line{'s' * (number != 1)}"
-
-
-def _topics(topic: str) -> str:
-    return "all topics" if topic == "*" else f"topic {topic}"
 
 
 def _ids(ids: Sequence[str]) -> str:

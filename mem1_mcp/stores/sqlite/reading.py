@@ -6,15 +6,11 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from mem1_mcp.stores.sqlite.writing import load_profile, selected
 from mem1_mcp.types import (
     MAX_POSITION,
     ROLES,
-    Mark,
     Period,
     Scope,
-    Selected,
-    Selection,
     Statistics,
     Stored,
     Topic,
@@ -253,22 +249,3 @@ def topics(db: apsw.Connection) -> tuple[Topic, ...]:
         " FROM topics WHERE messages > 0 ORDER BY last_at DESC, name"
     )
     return tuple(Topic(*row) for row in rows)
-
-
-def select(db: apsw.Connection, selection: Selection, limit: int, skip: int) -> Selected:
-    """Find what a selection takes as things stand."""
-    mark = Mark(
-        call=db.execute("SELECT coalesce(max(id), 0) FROM calls").get,
-        item=load_profile(db).next_number - 1,
-    )
-    condition, values = selected(selection, mark)
-    counted, first_at, last_at = db.execute(
-        f"SELECT count(*), min(said_at), max(said_at) FROM messages WHERE {condition}",
-        values,
-    ).get
-    chosen: list[Any] = db.execute(
-        f"SELECT place FROM messages WHERE {condition} ORDER BY said_at, place LIMIT ? OFFSET ?",
-        (*values, limit, skip),
-    ).fetchall()
-    lines = messages(db, [place for (place,) in chosen])
-    return Selected(counted, first_at or 0, last_at or 0, lines, mark)

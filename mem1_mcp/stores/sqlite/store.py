@@ -8,13 +8,14 @@ import threading
 import unicodedata
 from collections import OrderedDict
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import anyio.to_thread
 import apsw
 
-from mem1_mcp.stores.sqlite import reading, schema, writing
+from mem1_mcp.stores.sqlite import appending, documents, forgetting, reading, schema
 from mem1_mcp.stores.sqlite.connection import UserFile, empty, told_in_words
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
 from mem1_mcp.types import Forgotten, Health
@@ -60,7 +61,7 @@ class SqliteStore:
 
     async def append(self, user: str, call: Call) -> Appended:
         """See ``Store.append``."""
-        return await self._write(user, lambda db: writing.append(db, call))
+        return await self._write(user, lambda db: appending.append(db, call))
 
     async def statistics(self, user: str, terms: Sequence[str]) -> Statistics:
         """See ``Store.statistics``."""
@@ -102,24 +103,24 @@ class SqliteStore:
 
     async def profile(self, user: str) -> Profile:
         """See ``Store.profile``."""
-        return await self._read(user, writing.load_profile)
+        return await self._read(user, documents.load_profile)
 
     async def save_profile(self, user: str, profile: Profile) -> bool:
         """See ``Store.save_profile``."""
-        return await self._write(user, lambda db: writing.save_profile(db, profile))
+        return await self._write(user, lambda db: documents.save_profile(db, profile))
 
     async def select(self, user: str, selection: Selection, limit: int, skip: int = 0) -> Selected:
         """See ``Store.select``."""
-        return await self._read(user, lambda db: reading.select(db, selection, limit, skip))
+        return await self._read(user, lambda db: forgetting.select(db, selection, limit, skip))
 
     async def keep_confirmation(self, user: str, confirmation: Confirmation) -> None:
         """See ``Store.keep_confirmation``."""
         expired_at = self._clock()
-        await self._write(user, lambda db: writing.keep_confirmation(db, confirmation, expired_at))
+        await self._write(user, lambda db: documents.keep_confirmation(db, confirmation, expired_at))
 
     async def confirmation(self, user: str, token_hash: str) -> Confirmation | None:
         """See ``Store.confirmation``."""
-        return await self._read(user, lambda db: writing.load_confirmation(db, token_hash))
+        return await self._read(user, lambda db: documents.load_confirmation(db, token_hash))
 
     async def forget(self, user: str, token_hash: str) -> Forgotten:
         """See ``Store.forget``; in slices, so that other writers get their turn."""
@@ -139,27 +140,16 @@ class SqliteStore:
 
     def _forget(self, user: str, token_hash: str) -> Forgotten:
         with self._lent_file(user) as file:
-            with file.reading() as db:
-                confirmation = writing.load_confirmation(db, token_hash)
-                if confirmation is None:
-                    return Forgotten(0, 0)
-                if confirmation.done is not None:
-                    return confirmation.done
-                items = len(writing.load_profile(db).items)
-            forgotten = 0
-            while True:
+            noted = None
+            while noted is None or not noted.done:
                 with file.writing() as db:
-                    taken = writing.forget_some(db, confirmation, _SLICE)
-                    forgotten += taken
-                    if taken < _SLICE:
-                        left = len(writing.load_profile(db).items)
-                        done = Forgotten(forgotten, max(items - left, 0))
-                        writing.finish_forgetting(db, confirmation, done)
-                        break
+                    noted = forgetting.forget_some(db, token_hash, _SLICE)
+                if noted is None:
+                    return Forgotten()
+            # Forgotten bytes are still in the log until it is emptied into the file.
             with file.maintaining() as db:
-                # Forgotten bytes are still in the log until it is emptied into the file.
                 busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").get
-            return Forgotten(done.messages, done.items, pending=bool(busy))
+            return replace(noted.taken, pending=bool(busy))
 
     def _health(self, user: str) -> Health:
         path = self._path(user)

@@ -1,0 +1,88 @@
+"""What is kept as one document: the profile, and previews waiting for a yes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from mem1_mcp.types import Confirmation, Forgotten, Item, Mark, Profile, Selection
+
+if TYPE_CHECKING:
+    import apsw
+
+
+def load_profile(db: apsw.Connection) -> Profile:
+    """Read the profile, empty when there is none."""
+    found = db.execute("SELECT version, next_number, items FROM profile").get
+    if found is None:
+        return Profile()
+    version, next_number, items = found
+    return Profile(
+        version=version,
+        next_number=next_number,
+        items=tuple(Item(**{**item, "evidence": tuple(item["evidence"])}) for item in json.loads(items)),
+    )
+
+
+def save_profile(db: apsw.Connection, profile: Profile) -> bool:
+    """Keep the profile if it follows the kept one."""
+    kept: int = db.execute("SELECT coalesce(max(version), 0) FROM profile").get
+    if kept != profile.version - 1:
+        return False
+    db.execute(
+        "INSERT INTO profile(id, version, next_number, items) VALUES (1, ?, ?, ?) ON CONFLICT(id) "
+        "DO UPDATE SET version = excluded.version, next_number = excluded.next_number, "
+        "items = excluded.items",
+        (
+            profile.version,
+            profile.next_number,
+            json.dumps([asdict(item) for item in profile.items], ensure_ascii=False),
+        ),
+    )
+    return True
+
+
+def keep_confirmation(db: apsw.Connection, confirmation: Confirmation, expired_at: int) -> None:
+    """Keep a preview, and drop those that ran out."""
+    db.execute("DELETE FROM confirmations WHERE expires_at < ?", (expired_at,))
+    write_confirmation(db, confirmation)
+
+
+def write_confirmation(db: apsw.Connection, confirmation: Confirmation) -> None:
+    """Keep a preview, or what became of it."""
+    content = asdict(confirmation)
+    del content["token_hash"], content["expires_at"]
+    db.execute(
+        "INSERT INTO confirmations(token_hash, expires_at, content) VALUES (?, ?, ?)"
+        " ON CONFLICT(token_hash) DO UPDATE SET content = excluded.content",
+        (
+            confirmation.token_hash,
+            confirmation.expires_at,
+            json.dumps(content, ensure_ascii=False),
+        ),
+    )
+
+
+def load_confirmation(db: apsw.Connection, token_hash: str) -> Confirmation | None:
+    """Read a kept preview."""
+    found = db.execute(
+        "SELECT expires_at, content FROM confirmations WHERE token_hash = ?", (token_hash,)
+    ).get
+    if found is None:
+        return None
+    content = json.loads(found[1])
+    selection = content["selection"]
+    return Confirmation(
+        token_hash=token_hash,
+        expires_at=found[0],
+        selection=Selection(
+            places=tuple(selection["places"]),
+            items=tuple(selection["items"]),
+            topic=selection["topic"],
+            everything=selection["everything"],
+        ),
+        mark=Mark(**content["mark"]),
+        taken=Forgotten(**content["taken"]),
+        done=content["done"],
+    )
