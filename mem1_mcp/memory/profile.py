@@ -215,6 +215,8 @@ def profile_line(item: Item) -> str:
 def relevant(profile: Profile, query: str, max_tokens: int) -> list[Item]:
     """Return the items a query is about, and pinned ones, as far as the budget goes."""
     asked = set(query_terms(query))
+    # A line has too few words for single characters to mean anything beside whole ones.
+    asked = {term for term in asked if len(term) > 1} or asked
     scored = []
     for item in profile.current:
         shared = len(asked.intersection(split(item.text).content))

@@ -233,7 +233,7 @@ def validate(tool: str, raw: Mapping[str, Any], consequence: str) -> Any:
         problems = error.errors(include_url=False, include_context=True)
         told = [f"{_path(p['loc'])}: {_cure(p)}" for p in problems[:5]]
         more = f" And {len(problems) - 5} more." if len(problems) > len(told) else ""
-        raise InvalidRequestError(f"{'. '.join(told)}.{more} {consequence}") from None
+        raise InvalidRequestError(f"{'. '.join(told)}.{more} {consequence}".rstrip()) from None
 
 
 def unknown_arguments(tool: str, raw: Mapping[str, Any]) -> list[str]:

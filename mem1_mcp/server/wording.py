@@ -110,8 +110,8 @@ def topics(
                 {
                     "topic": topic.name,
                     "messages": topic.messages,
-                    "first_active": at_local(topic.first_at, zone).isoformat(),
-                    "last_active": at_local(topic.last_at, zone).isoformat(),
+                    "first_active": at_local(topic.first_at, zone).isoformat(timespec="seconds"),
+                    "last_active": at_local(topic.last_at, zone).isoformat(timespec="seconds"),
                 }
                 for topic in shown
             ],
