@@ -9,11 +9,12 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mem1_mcp.errors import InvalidRequestError, SettingsError
@@ -98,7 +99,9 @@ class Settings(BaseSettings):
         description="Put up to 600 characters of the profile into the server's instructions, so "
         "that the model knows its user from the start.",
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda text: str(text).upper())
+    ] = Field(
         "WARNING",
         description="How much is logged to stderr. What was said is never logged.",
     )
@@ -122,7 +125,11 @@ class Settings(BaseSettings):
             return ZoneInfo(self.timezone)
         from tzlocal import get_localzone  # not needed where a zone is set
 
-        return get_localzone()
+        try:
+            return get_localzone()
+        except (ValueError, KeyError, OSError):
+            # The machine names no zone, as with TZ=CST-8: today's offset is still right today.
+            return datetime.now(UTC).astimezone().tzinfo or UTC
 
     @property
     def set_by_environment(self) -> frozenset[str]:

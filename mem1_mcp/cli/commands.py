@@ -65,10 +65,10 @@ def doctor() -> None:
 
     Ends with 1 when something is wrong, and says what to do.
     """
-    inforce = settings.load()
+    chosen = settings.load()
     console = Console()
-    console.print(_settings_table(inforce))
-    health = anyio.run(_health, inforce)
+    console.print(_settings_table(chosen))
+    health = anyio.run(_health, chosen)
     console.print(_facts_table(health))
     problems = [*settings.unknown_names(), *health.problems]
     for problem in problems:
@@ -78,18 +78,18 @@ def doctor() -> None:
     console.print("[green]Everything is in order.[/]")
 
 
-async def _health(inforce: settings.Settings) -> Health:
-    async with app.open_memory(inforce) as memory:
-        return await memory.health(inforce.user_id)
+async def _health(chosen: settings.Settings) -> Health:
+    async with app.open_memory(chosen) as memory:
+        return await memory.health(chosen.user_id)
 
 
-def _settings_table(inforce: settings.Settings) -> Table:
+def _settings_table(chosen: settings.Settings) -> Table:
     table = Table("setting", "value", "from", title="Settings", title_justify="left")
-    given = inforce.set_by_environment
+    given = chosen.set_by_environment
     for name in settings.Settings.model_fields:
-        value = getattr(inforce, name)
+        value = getattr(chosen, name)
         if name == "timezone" and value is None:
-            value = f"{inforce.zone} (this machine's)"
+            value = f"{chosen.zone} (this machine's)"
         shown = "–" if value is None else str(value)
         whence = "environment" if name in given else "default"
         table.add_row(f"{settings.PREFIX}{name.upper()}", shown, whence)

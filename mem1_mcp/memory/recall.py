@@ -88,7 +88,7 @@ async def _search(store: Store, asked: Recall, now: int, zone: tzinfo) -> Recall
 
 
 async def _rank(store: Store, asked: Recall, query: queries.Query) -> list[tuple[float, int]]:
-    days = query.wanted.days
+    days = (*query.wanted.days, *query.wanted.months)
     shown = asked.skip + asked.limit
     wide, narrow = (base + each * shown for base, each in (_CANDIDATES, _RANKED))
     candidates = await store.candidates(asked.scope, query.weights, days, wide)

@@ -95,7 +95,7 @@ def _tool(
                 )
             result = await run(identify(), arguments.validate(name, raw, consequence))
         except Mem1Error as error:
-            return wording.with_ignored(wording.refusal(str(error)), unknown)
+            return wording.refusal(str(error))
         return wording.with_ignored(result, unknown)
 
     tool = Tool.from_function(

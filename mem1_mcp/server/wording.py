@@ -36,7 +36,7 @@ def refusal(text: str) -> CallToolResult:
 
 def remembered(done: Remembered, user: str, topic: str) -> CallToolResult:
     """Word the answer of ``remember``."""
-    what = [_messages(len(done.message_ids))]
+    what = [_messages(len(done.message_ids))] if done.message_ids else []
     what += [f"fact {told.item} ({told.outcome})" for told in done.facts]
     verb = "Already saved before" if done.duplicate else "Saved"
     lines = [f"{verb}: {', '.join(what)}. User {user}, topic {topic}."]

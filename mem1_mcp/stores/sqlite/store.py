@@ -158,7 +158,7 @@ class SqliteStore:
             ("SQLite", f"{apsw.sqlite_lib_version()} (apsw {apsw.apsw_version()})"),
             ("memory file", str(path)),
         ]
-        if not path.exists():
+        if not self._has_file(user):
             return Health((*facts, ("state", "nothing remembered yet")))
         problems = []
         with self._lent_file(user) as file, file.reading() as db:
@@ -189,7 +189,7 @@ class SqliteStore:
 
     def _read_now(self, user: str, read: Callable[[apsw.Connection], _Result]) -> _Result:
         # Looking must not make a file.
-        if user not in self._files and not self._path(user).exists():
+        if user not in self._files and not self._has_file(user):
             db = empty()
             try:
                 return read(db)
@@ -227,6 +227,15 @@ class SqliteStore:
             if not self._lent.get(user):
                 self._lent.pop(user, None)
                 self._files.pop(user).close()
+
+    def _has_file(self, user: str) -> bool:
+        path = self._path(user)
+        with told_in_words(str(path)):
+            try:
+                path.stat()
+            except FileNotFoundError:
+                return False  # and only then: a folder that can't be read is not an empty memory
+        return True
 
     def _path(self, user: str) -> Path:
         # Names are hashes: no user can choose a path, and no file system folds two users into one.
