@@ -235,20 +235,23 @@ def whole(profile: Profile, max_tokens: int) -> list[Item]:
     )
 
 
-def digest(profile: Profile, max_chars: int = 600) -> str:
+def digest(profile: Profile, max_chars: int = 600, max_bytes: int = 1500) -> str:
     """Return what of the profile may stand in the server's instructions, quoted as data.
 
-    Pinned lines first, then stable ones; none that reads like an instruction to a model.
+    Pinned lines first, then stable ones; none that reads like an instruction to a model. Some hosts
+    cut instructions at two kilobytes, which a Chinese profile reaches before 600 characters.
     """
     stable = {section.key for section in SECTIONS if section.stable}
     chosen: list[str] = []
     room = max_chars
     for item in sorted(profile.current, key=lambda item: (not item.pinned, -item.updated_at)):
         quoted = f"“{item.text}”"
-        fits = len(quoted) + 1 <= room and "\n" not in item.text
+        size = len(quoted.encode()) + 1
+        fits = len(quoted) + 1 <= room and size <= max_bytes and "\n" not in item.text
         if fits and (item.pinned or item.section in stable) and not commands(item.text):
             chosen.append(quoted)
             room -= len(quoted) + 1
+            max_bytes -= size
     return " ".join(chosen)
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # A query is a sentence, not a document: what is beyond this adds nothing but work.
 _MAX_TERMS = 64
 _MONTH = 0.6  # lying in a month that is named: as much as a common word
+_FIRST_YEAR, _LAST_YEAR = 1900, 2200  # the calendar has no room for zones at its ends
 _FUZZY_LETTERS = 4  # shorter words have too many look-alikes
 
 _FIRST_PERSON = re.compile(r"\b(?:i|me|my|mine|myself|we|our|us)\b|[我俺咱]", re.IGNORECASE)
@@ -108,11 +109,15 @@ def _periods(
 ) -> tuple[tuple[Period, ...], tuple[Period, ...]]:
     zone = now.tzinfo
     times = named_times(text, now.date())
+    known = [
+        named for named in times.days if named.first.year >= _FIRST_YEAR and named.last.year <= _LAST_YEAR
+    ]
+    words = [word for word in times.words if _is_known(word)]
     first_year = datetime.fromtimestamp(statistics.first_at / 1000, zone).year
     years = range(first_year, datetime.fromtimestamp(statistics.last_at / 1000, zone).year + 1)
     worth = day_weight(statistics.messages)
     days = []
-    for named in times.days:
+    for named in known:
         nearest = sorted(days_in_years(named, years), key=lambda span: abs(span[0] - now.date()))
         for nearness, (first, last) in enumerate(nearest):
             length = (last - first).days + 1
@@ -121,10 +126,13 @@ def _periods(
             if length == 1:
                 near = timedelta(days=1)
                 days.append(Period(*_span(first - near, last + near, zone), worth * share / 2))
-    months = tuple(
-        Period(*_span(*span, zone), _MONTH) for word in times.words for span in _months(word, years)
-    )
+    months = tuple(Period(*_span(*span, zone), _MONTH) for word in words for span in _months(word, years))
     return tuple(days), months
+
+
+def _is_known(word: str) -> bool:
+    year = word.removeprefix("@").partition("-")[0]
+    return not year.isdigit() or _FIRST_YEAR <= int(year) <= _LAST_YEAR
 
 
 def _span(first: date, last: date, zone: tzinfo | None) -> tuple[int, int]:

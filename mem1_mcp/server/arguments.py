@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -30,6 +31,7 @@ _MAX_METADATA_KEYS = 64
 _MAX_METADATA_BYTES = 8192
 _MAX_METADATA_DEPTH = 4
 _FIRST_YEAR, _LAST_YEAR = 1900, 2200
+_ITEM_ID = re.compile(r"p[0-9]{1,12}")
 
 
 def _parsed(value: object) -> object:
@@ -37,7 +39,7 @@ def _parsed(value: object) -> object:
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
     return value
 
@@ -58,7 +60,12 @@ def _not_blank(text: str) -> str:
 def _metadata(value: dict[str, Any]) -> dict[str, Any]:
     if len(value) > _MAX_METADATA_KEYS:
         raise ValueError(f"has {len(value)} keys, {_MAX_METADATA_KEYS} at most")
-    size = len(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+    try:
+        size = len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode())
+    except UnicodeEncodeError:
+        raise ValueError(_HALF_CHARACTER) from None
+    except (ValueError, RecursionError):
+        raise ValueError("holds what JSON has not (NaN, or endless nesting); leave it out") from None
     if size > _MAX_METADATA_BYTES:
         raise ValueError(f"has {size} bytes, {_MAX_METADATA_BYTES} at most; put text into messages")
     if _depth(value) > _MAX_METADATA_DEPTH:
@@ -85,8 +92,13 @@ def _utf8(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_utf8)]
-Name = Annotated[Text, AfterValidator(_name)]
+# Lengths stand before the validators, or pydantic counts "items" instead of characters.
+Text = Annotated[str, Field(max_length=1000), AfterValidator(_utf8)]
+Content = Annotated[str, Field(max_length=MAX_CONTENT), AfterValidator(_utf8), AfterValidator(_not_blank)]
+FactText = Annotated[str, Field(max_length=MAX_FACT), AfterValidator(_utf8), AfterValidator(_not_blank)]
+Question = Annotated[str, Field(max_length=MAX_QUERY), AfterValidator(_utf8)]
+Identifier = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_utf8)]
+Name = Annotated[str, AfterValidator(_utf8), AfterValidator(_name)]
 Metadata = Annotated[dict[str, Any], BeforeValidator(_parsed), AfterValidator(_metadata)]
 
 
@@ -98,7 +110,7 @@ class MessageArguments(_Arguments):
     """One message of ``remember``."""
 
     role: Literal["user", "assistant", "system", "tool"]
-    content: Annotated[Text, Field(max_length=MAX_CONTENT), AfterValidator(_not_blank)]
+    content: Content
     name: Name | None = None
     timestamp: Text | None = None
 
@@ -106,9 +118,9 @@ class MessageArguments(_Arguments):
 class FactArguments(_Arguments):
     """One fact of ``remember``."""
 
-    text: Annotated[Text, Field(max_length=MAX_FACT), AfterValidator(_not_blank)]
+    text: FactText
     section: Annotated[str, AfterValidator(_section)] | None = None
-    replaces: Annotated[Text, Field(max_length=MAX_FACT)] | None = None
+    replaces: Text | None = None
 
 
 class RememberArguments(_Arguments):
@@ -123,16 +135,16 @@ class RememberArguments(_Arguments):
     topic: Name | None = None
     metadata: Metadata | None = None
     timestamp: Text | None = None
-    request_id: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    request_id: Identifier | None = None
 
 
 class RecallArguments(_Arguments):
     """Arguments of ``recall``."""
 
-    query: Annotated[Text, Field(max_length=MAX_QUERY)] | None = None
+    query: Question | None = None
     queries: (
         Annotated[
-            list[Annotated[Text, Field(max_length=MAX_QUERY)]],
+            list[Question],
             BeforeValidator(_parsed),
             Field(max_length=MAX_QUERIES),
         ]
@@ -161,7 +173,7 @@ class ForgetArguments(_Arguments):
     ids: Annotated[list[Text], BeforeValidator(_parsed), Field(max_length=1000)] | None = None
     topic: Name | None = None
     everything: bool | None = None
-    confirm: Annotated[Text, Field(max_length=200)] | None = None
+    confirm: Identifier | None = None
     cursor: Text | None = None
 
 
@@ -336,12 +348,13 @@ def to_selection(arguments: ForgetArguments) -> Selection | None:
             "in brackets."
         )
     places, items = [], []
-    for number, text in enumerate(arguments.ids or ()):
-        place = parse_message_id(text.strip("[] "))
+    for number, given_id in enumerate(arguments.ids or ()):
+        text = given_id.strip("[] ")
+        place = parse_message_id(text)
         if place is not None:
             places.append(place)
-        elif text.strip("[] ")[:1] == "p" and text.strip("[] ")[1:].isdigit():
-            items.append(text.strip("[] "))
+        elif _ITEM_ID.fullmatch(text):
+            items.append(text)
         else:
             raise InvalidRequestError(
                 f"ids[{number}]: {text[:64]!r} is not an id. Nothing was forgotten. Ids look like "
@@ -389,8 +402,8 @@ def parse_time(text: str, field: str, zone: tzinfo, *, end: bool, clamp: bool) -
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         raise InvalidRequestError(
-            f"{field}: {text[:64]!r} is not a time. Write ISO 8601, such as 2026-05-02 or "
-            "2026-05-02T14:30:00+08:00."
+            f"{field}: {text[:64]!r} is not a time. {'' if clamp else 'Nothing was saved. '}Write ISO "
+            "8601, such as 2026-05-02 or 2026-05-02T14:30:00+08:00."
         ) from None
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
         if not clamp:

@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 from mcp.shared.message import SessionMessage
-from mcp.types import JSONRPCError, JSONRPCRequest, JSONRPCResponse, jsonrpc_message_adapter
+from mcp.types import (
+    JSONRPCError,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    jsonrpc_message_adapter,
+)
 from pydantic import ValidationError
 
 if TYPE_CHECKING:
@@ -94,6 +100,13 @@ class _Wire:
                     message = jsonrpc_message_adapter.validate_json(line, by_name=False)
                 except ValidationError:
                     await self._send(_refusal(line))
+                    continue
+                if (
+                    isinstance(message, JSONRPCNotification)
+                    and b'"id"' in line
+                    and "id" in json.loads(line)
+                ):
+                    await self._send(_error(_INVALID_REQUEST, "An id is text or a whole number.", None))
                     continue
                 if isinstance(message, JSONRPCRequest):
                     self._waiting.add(message.id)

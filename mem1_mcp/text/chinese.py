@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import Any
 
 # Alone they tell nothing apart; inside a pair of characters they are kept.
 FUNCTION_CHARACTERS = frozenset(
@@ -15,15 +12,32 @@ FUNCTION_CHARACTERS = frozenset(
 )
 
 
+class _Simplified(dict[int, str]):
+    """Characters to their simplified forms, filled as they come up.
+
+    One by one: by the words around it OpenCC writes 乾 in 乾隆 and alone differently, and a query
+    lacks those words.
+    """
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        if "\u3400" <= character <= "\u9fff" or character >= "\U00020000":
+            character = str(_converter().convert(character))
+        self[code] = character
+        return character
+
+
 @cache
-def _converter() -> Callable[[str], str]:
+def _converter() -> Any:
     # 25 ms and 1 MB that a user who never writes Chinese does not pay.
     from opencc import OpenCC
 
-    convert: Callable[[str], str] = OpenCC("t2s").convert
-    return convert
+    return OpenCC("t2s")
+
+
+_SIMPLIFIED = _Simplified()
 
 
 def simplify(text: str) -> str:
     """Write traditional characters as simplified ones; everything else stays as it is."""
-    return _converter()(text)
+    return text.translate(_SIMPLIFIED)

@@ -23,9 +23,12 @@ from mem1_mcp.types import Indexed
 
 VERSION = 1
 
-_MAX_TERM = 64  # characters; what is longer is no word but data
+_MAX_TERM = 64  # characters; what is longer is no word but data, and is cut into such lengths
 
-_HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_HAN = (
+    "\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3038-\u303c"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
 _PAIRED = (
     _HAN
     + "\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff"  # kana
@@ -35,7 +38,7 @@ _PAIRED = (
 _SYMBOLS = "\u2190-\u2bff\U0001f000-\U0001faff"
 _SEPARATORS = (
     "\\s\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7"
-    "\u2000-\u206f\u3000-\u3004\u3008-\u303f\u30a0\u30fb\uff00-\uff0f\ufe00-\ufe4f\ufffc-\uffff"
+    "\u2000-\u206f\u3000-\u3004\u3008-\u3020\u302a-\u3030\u3036\u3037\u303d-\u303f\u30a0\u30fb\uff00-\uff0f\ufe00-\ufe4f\ufffc-\uffff"
 )
 _PIECES = re.compile(
     rf"(?P<paired>[{_PAIRED}]+)"
@@ -46,7 +49,7 @@ _PIECES = re.compile(
 _HAN_CHARACTER = re.compile(f"[{_HAN}]")
 _ACCENTED = re.compile("[\u00c0-\u024f\u0370-\u03ff\u1e00-\u1fff]")
 # Vowel marks and the lengthening stroke are optional in Arabic and Hebrew writing.
-_OPTIONAL_MARKS = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670]")
+_OPTIONAL_MARKS = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u180e]")
 _SAME_LETTER = str.maketrans({"ё": "е", "أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ى": "ي", "ı": "i"})
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _PARTS = re.compile(r"[a-z0-9]+")
@@ -130,7 +133,9 @@ def _pairs(run: str, content: list[str], function: dict[str, None]) -> None:
 
 
 def _word(word: str, content: list[str], function: dict[str, None]) -> None:
-    word = word[:_MAX_TERM]
+    if len(word) > _MAX_TERM:
+        content.extend(word[i : i + _MAX_TERM] for i in range(0, len(word), _MAX_TERM))
+        return
     if word in english.FUNCTION_WORDS:
         function[word.replace("'", "")] = None
         return

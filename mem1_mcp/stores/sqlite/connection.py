@@ -8,7 +8,9 @@ a cancelled call is whole or absent.
 from __future__ import annotations
 
 import os
+import random
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -66,17 +68,54 @@ def told_in_words(where: str) -> Generator[None]:
         raise StoreError(f"The store refused the operation ({error}). {_NOTHING_SAVED}") from error
 
 
-def connect(path: Path) -> apsw.Connection:
-    """Open the file, made if need be; only its owner can read it."""
+@contextmanager
+def transaction(db: apsw.Connection) -> Generator[None]:
+    """Run the block in one ``BEGIN IMMEDIATE`` transaction: all of it or nothing.
+
+    Not apsw's own ``with``: that keeps every other thread of the process from running for as long as
+    it waits for another process's lock.
+    """
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def connect(path: Path, user: str) -> apsw.Connection:
+    """Open the file, made if need be; only its owner can read it. Refuse what is not ours untouched."""
     # Made by ourselves first, so that no moment exists in which others could open it.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    try:
+        schema.check_header(os.read(descriptor, schema.HEADER_BYTES), str(path))
+    finally:
+        os.close(descriptor)
     db = apsw.Connection(str(path))
-    # Before anything else: changing the journal mode already waits for locks.
+    # Before anything else: changing the journal mode already needs locks.
     db.set_busy_timeout(_BUSY_WAIT_MS)
-    db.pragma("journal_mode", "WAL")
+    _use_wal(db)
     db.execute(_PRAGMAS)
-    db.transaction_mode = "IMMEDIATE"
+    if not schema.is_current(db, user, str(path)):
+        with transaction(db):
+            schema.migrate(db, user)
     return db
+
+
+def _use_wal(db: apsw.Connection) -> None:
+    """Switch to the write-ahead log; SQLite gives up on this at once, whatever the busy timeout."""
+    deadline = time.monotonic() + _BUSY_WAIT_MS / 1000
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+        except apsw.BusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - jitter, no secret
+        else:
+            return
 
 
 class UserFile:
@@ -94,10 +133,8 @@ class UserFile:
         """Lend the one connection that writes, inside a transaction."""
         with told_in_words(str(self.path)), self._write_lock:
             if self._writer is None:
-                writer = connect(self.path)
-                schema.prepare(writer, self._user, str(self.path))
-                self._writer = writer
-            with self._writer:
+                self._writer = connect(self.path, self._user)
+            with transaction(self._writer):
                 yield self._writer
 
     @contextmanager
@@ -131,8 +168,7 @@ class UserFile:
                 reader.close()
 
     def _open_reader(self) -> apsw.Connection:
-        reader = connect(self.path)
-        schema.prepare(reader, self._user, str(self.path))
+        reader = connect(self.path, self._user)
         reader.pragma("query_only", "ON")
         return reader
 
@@ -149,5 +185,5 @@ class UserFile:
 def empty() -> apsw.Connection:
     """Open a store without anything in it, for users who have no file yet."""
     db = apsw.Connection(":memory:")
-    schema.prepare(db, "", "memory")
+    schema.migrate(db, "")
     return db

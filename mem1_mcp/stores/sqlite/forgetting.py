@@ -130,6 +130,11 @@ def _clear_emptied(db: apsw.Connection, confirmation: Confirmation) -> None:
         emptied, values = "0", ()
     db.execute(f"DELETE FROM labels WHERE call IN (SELECT id FROM calls WHERE {emptied})", values)
     db.execute(f"DELETE FROM calls WHERE {emptied}", values)
+    # Other previews of the same name it too.
+    db.execute(
+        "DELETE FROM confirmations WHERE ? OR json_extract(content, '$.selection.topic') = ?",
+        (selection.everything, selection.topic),
+    )
     db.execute(
         "DELETE FROM topics WHERE messages <= 0"
         " AND NOT EXISTS (SELECT 1 FROM calls WHERE calls.topic = topics.id)"

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 APPLICATION_ID = 0x6D656D31  # "mem1"
 
+# https://sqlite.org/fileformat2.html#the_database_header
+_MAGIC = b"SQLite format 3\0"
+HEADER_BYTES = 100
+
 MIGRATIONS: list[Callable[[apsw.Connection, str], None]] = []
 migration = MIGRATIONS.append
 
@@ -71,29 +75,41 @@ def m001_messages_and_profile(db: apsw.Connection, user: str) -> None:
     )
 
 
-def prepare(db: apsw.Connection, user: str, where: str) -> None:
-    """Bring the file to the newest layout, or refuse it by name; many processes may race here."""
-    if _is_current(db, user, where):
-        return
-    db.transaction_mode = "IMMEDIATE"
-    with db:  # BEGIN IMMEDIATE: the second process waits here and then finds nothing left to do
+def migrate(db: apsw.Connection, user: str) -> None:
+    """Bring the file to the newest layout, inside a transaction; nothing where another process did."""
+    version: int = db.execute("PRAGMA user_version").get
+    if version < len(MIGRATIONS):
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        version: int = db.pragma("user_version")
-        for number, migrate in enumerate(MIGRATIONS[version:], start=version + 1):
-            migrate(db, user)
-            db.execute(f"PRAGMA user_version = {number}")
+    for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
+        step(db, user)
+        db.execute(f"PRAGMA user_version = {number}")
 
 
-def _is_current(db: apsw.Connection, user: str, where: str) -> bool:
-    version: int = db.pragma("user_version")
-    application: int = db.pragma("application_id")
-    if version == 0 and application == 0 and not db.pragma("schema_version"):
-        return False
-    if application != APPLICATION_ID:
+def check_header(header: bytes, where: str) -> None:
+    """Refuse a file that is no database of ours by its first bytes, before SQLite may write to it.
+
+    A new file is empty, or a header without a schema while its first transaction is in the log.
+    """
+    if not header:
+        return
+    if not header.startswith(_MAGIC) or len(header) < HEADER_BYTES:
+        raise StoreDamagedError(
+            f"{where} is damaged or no database at all. It was left untouched. Restore it from a "
+            "backup, or move it away to start anew."
+        )
+    schema_cookie, application = header[40:44], header[68:72]
+    if int.from_bytes(application) != APPLICATION_ID and any(schema_cookie):
         raise StoreDamagedError(
             f"{where} is a database of another program, not a memory of mem1-mcp. It was left "
             "untouched. Move it away or point MEM1_MEMORY_DIR elsewhere."
         )
+
+
+def is_current(db: apsw.Connection, user: str, where: str) -> bool:
+    """Whether the layout is the newest; what is another user's or too new is refused by name."""
+    version: int = db.execute("PRAGMA user_version").get
+    if version == 0:
+        return False
     if version > len(MIGRATIONS):
         oldest: int = db.execute("SELECT oldest_writer FROM state").get
         if oldest > len(MIGRATIONS):

@@ -45,6 +45,7 @@ _Result = TypeVar("_Result")
 _OPEN_FILES = 64
 _THREADS = 8
 _SLICE = 200  # messages forgotten in one transaction: the lock is held for about 100 ms
+_REWRITABLE_BYTES = 256 * 1024 * 1024  # rewriting this much keeps others waiting for some seconds
 _UNREADABLE = re.compile(r"[^a-z0-9]+")
 
 
@@ -146,10 +147,18 @@ class SqliteStore:
                     noted = forgetting.forget_some(db, token_hash, _SLICE)
                 if noted is None:
                     return Forgotten()
-            # Forgotten bytes are still in the log until it is emptied into the file.
-            with file.maintaining() as db:
-                busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").get
-            return replace(noted.taken, pending=bool(busy))
+            return replace(noted.taken, pending=not self._erase(file))
+
+    def _erase(self, file: UserFile) -> bool:
+        """Take the last bytes of what was deleted out of the file and its log; say whether all went."""
+        with file.maintaining() as db:
+            small = file.path.stat().st_size <= _REWRITABLE_BYTES
+            if small:
+                # Pages that were split hold copies that secure_delete has never seen.
+                db.execute("VACUUM")
+            # Until it is emptied, the log holds what the file has lost.
+            busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").get
+            return small and not busy
 
     def _health(self, user: str) -> Health:
         path = self._path(user)
