@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,16 +67,17 @@ def doctor() -> None:
     Ends with 1 when something is wrong, and says what to do.
     """
     chosen = settings.load()
-    console = Console()
+    # Where no person looks, lines are not broken: paths are there to be copied.
+    console = Console(markup=False, width=None if sys.stdout.isatty() else 1000)
     console.print(_settings_table(chosen))
     health = anyio.run(_health, chosen)
     console.print(_facts_table(health))
     problems = [*settings.unknown_names(), *health.problems]
     for problem in problems:
-        console.print(f"[bold red]![/] {problem}", highlight=False)
+        console.print("!", problem, style="bold red", highlight=False)
     if problems:
         raise typer.Exit(1)
-    console.print("[green]Everything is in order.[/]")
+    console.print("Everything is in order.", style="green")
 
 
 async def _health(chosen: settings.Settings) -> Health:

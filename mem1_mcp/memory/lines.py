@@ -53,12 +53,12 @@ def write_line(stored: Stored, text: str, now: int, zone: tzinfo) -> str:
     """Write one memory: id, date, weekday, age, topic, speaker and words; metadata where there is some."""
     when = at_local(stored.said_at, zone)
     speaker = f"{stored.name} ({stored.role})" if stored.name else stored.role
-    noted = "".join(f" {name}={label(value)}" for name, value in stored.metadata.items())
+    noted = on_one_line("".join(f" {name}={label(value)}" for name, value in stored.metadata.items()))
     if len(noted) > _METADATA_CHARS:
         noted = f"{noted[:_METADATA_CHARS]}…"
     return (
         f"[{stored.id}] {when:%Y-%m-%d %a %H:%M} · {age(stored.said_at, now, zone)} · {stored.topic}"
-        f" · {speaker}: {_on_one_line(text)}{f' {{{noted.strip()}}}' if noted else ''}"
+        f" · {speaker}: {on_one_line(text)}{f' {{{noted.strip()}}}' if noted else ''}"
     )
 
 
@@ -89,5 +89,6 @@ def choose(
     return chosen
 
 
-def _on_one_line(text: str) -> str:
+def on_one_line(text: str) -> str:
+    """Join the lines of a text, so that none of them can pass for a line of an answer."""
     return " ⏎ ".join(part.strip() for part in text.splitlines() if part.strip()) or text.strip()

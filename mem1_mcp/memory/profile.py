@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 
 from mem1_mcp.errors import InvalidRequestError, StoreBusyError
+from mem1_mcp.memory.lines import on_one_line
 from mem1_mcp.text.budget import estimate_tokens
 from mem1_mcp.text.terms import normalise, query_terms, split
 from mem1_mcp.types import Item, Profile
@@ -203,13 +204,13 @@ def render(profile: Profile) -> str:
         held = [item for item in items if item.section == section.key]
         if held:
             lines += ["", f"## {section.title_zh if chinese else section.title_en}", ""]
-            lines += [f"- {item.text} [{item.id}]" for item in held]
+            lines += [f"- {on_one_line(item.text)} [{item.id}]" for item in held]
     return "\n".join(lines) + "\n"
 
 
 def profile_line(item: Item) -> str:
     """Write one item as a line for a model."""
-    return f"- [{item.id}] {item.text} ({item.section})"
+    return f"- [{item.id}] {on_one_line(item.text)} ({item.section})"
 
 
 def relevant(profile: Profile, query: str, max_tokens: int) -> list[Item]:

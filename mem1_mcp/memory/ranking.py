@@ -183,12 +183,13 @@ def day_weight(messages: int) -> float:
 
 def fuse(rankings: Sequence[Sequence[tuple[float, int]]]) -> list[tuple[float, int]]:
     """Join the rankings of several queries: each scaled to its best hit, the higher score counts."""
+    if len(rankings) == 1:
+        return list(rankings[0])
     best: dict[int, float] = {}
     for ranking in rankings:
-        top = ranking[0][0] if ranking and ranking[0][0] > 0 else 1.0
         for score, place in ranking:
-            best[place] = max(best.get(place, 0.0), score / top if len(rankings) > 1 else score)
-    return sorted(((score, place) for place, score in best.items()), reverse=True)
+            best[place] = max(best.get(place, 0.0), score / ranking[0][0])
+    return [(best[place], place) for place in sorted(best, key=best.__getitem__, reverse=True)]
 
 
 def stand_ins(term: str, vocabulary: Mapping[str, int], limit: int = 3) -> list[tuple[str, int]]:

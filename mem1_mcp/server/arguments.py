@@ -18,7 +18,7 @@ from mem1_mcp.text.names import check_name
 from mem1_mcp.types import Scope, Selection, label, parse_message_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import tzinfo
 
 MAX_MESSAGES = 500
@@ -68,15 +68,20 @@ def _metadata(value: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("holds what JSON has not (NaN, or endless nesting); leave it out") from None
     if size > _MAX_METADATA_BYTES:
         raise ValueError(f"has {size} bytes, {_MAX_METADATA_BYTES} at most; put text into messages")
-    if _depth(value) > _MAX_METADATA_DEPTH:
+    if _deeper_than(_MAX_METADATA_DEPTH, value):
         raise ValueError(f"is nested deeper than {_MAX_METADATA_DEPTH} levels; make it flatter")
     return value
 
 
-def _depth(value: object) -> int:
-    # JSON that came through the wire is at most a few thousand levels deep, and was refused before.
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + max(map(_depth, children), default=0) if isinstance(value, (dict, list)) else 0
+def _deeper_than(levels: int, value: object) -> bool:
+    layer = [value]
+    for _ in range(levels):
+        layer = [child for held in layer for child in _children(held)]
+    return any(isinstance(held, dict | list) for held in layer)
+
+
+def _children(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _section(name: str) -> str:

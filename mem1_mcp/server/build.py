@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,9 @@ from mem1_mcp.server.schemas import INSTRUCTIONS
 from mem1_mcp.server.tools import Tools
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from mcp.server.mcpserver.tools import Tool
 
     from mem1_mcp.memory import Memory
     from mem1_mcp.server.identity import Identify
@@ -34,12 +38,21 @@ def build_server(memory: Memory, settings: Settings, identify: Identify) -> MCPS
         for name in ("remember", "recall", "list_topics", "forget")
         if (text := getattr(settings, f"{name}_description")) is not None
     }
-    server: MCPServer[Any] = MCPServer(
+    with _without_rich():
+        server = _new_server(settings, Tools(memory, identify, settings.topic_id).registered(descriptions))
+    _add_profile(server, memory, identify)
+    if settings.profile_in_instructions:
+        server.middleware.append(_profile_in_instructions(memory, identify))
+    return server
+
+
+def _new_server(settings: Settings, tools: list[Tool]) -> MCPServer[Any]:
+    return MCPServer(
         "mem1",
         title="Memory",
         version=version("mem1-mcp"),
         instructions=INSTRUCTIONS,
-        tools=Tools(memory, identify, settings.topic_id).registered(descriptions),
+        tools=tools,
         cache_hints={
             "tools/list": CacheHint(_HOUR_MS, "public"),
             "resources/list": CacheHint(_HOUR_MS, "public"),
@@ -47,10 +60,20 @@ def build_server(memory: Memory, settings: Settings, identify: Identify) -> MCPS
         },
         log_level=settings.log_level,
     )
-    _add_profile(server, memory, identify)
-    if settings.profile_in_instructions:
-        server.middleware.append(_profile_in_instructions(memory, identify))
-    return server
+
+
+@contextmanager
+def _without_rich() -> Iterator[None]:
+    """Keep the SDK from loading rich for a log format of its own: 70 ms of every start."""
+    if "rich" in sys.modules:
+        yield
+        return
+    # What is None here can't be imported; the SDK then logs plainly.
+    sys.modules["rich"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["rich"]
 
 
 def _add_profile(server: MCPServer[Any], memory: Memory, identify: Identify) -> None:

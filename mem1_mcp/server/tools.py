@@ -95,7 +95,8 @@ def _tool(
                 )
             result = await run(identify(), arguments.validate(name, raw, consequence))
         except Mem1Error as error:
-            return wording.refusal(str(error))
+            refused = wording.refusal(str(error))
+            return refused if name == "forget" else wording.with_ignored(refused, unknown)
         return wording.with_ignored(result, unknown)
 
     tool = Tool.from_function(

@@ -187,9 +187,10 @@ def with_ignored(result: CallToolResult, ignored: Sequence[str]) -> CallToolResu
     if not ignored:
         return result
     note = TextContent(type="text", text=f"Ignored arguments: {', '.join(ignored)}")
+    structured = {**(result.structured_content or {}), "ignored": list(ignored)}
     return CallToolResult(
         content=[*result.content, note],
-        structured_content={**(result.structured_content or {}), "ignored": list(ignored)},
+        structured_content=None if result.is_error else structured,
         is_error=result.is_error,
     )
 

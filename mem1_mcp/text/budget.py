@@ -6,17 +6,17 @@ import re
 from math import ceil
 from typing import TYPE_CHECKING
 
-from mem1_mcp.text.terms import normalise
+from mem1_mcp.text.terms import split
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 _CJK_TOKENS = 0.7
 _OTHER_TOKENS = 0.25
 
-# A piece ends after its mark; what has no marks is cut by length.
-_SENTENCE = re.compile(r"[^.!?。！？；;\n]{1,240}[.!?。！？；;\n]*|[.!?。！？；;\n]+")
+# Clauses and lines of up to sixty characters, cut between words where there are some.
+_CLAUSE = re.compile(r".{1,60}(?:(?<=[\s.!?。！？；;，,、])|$)|.{1,60}", re.DOTALL)
 
 
 def estimate_tokens(text: str) -> int:
@@ -30,11 +30,22 @@ def estimate_tokens(text: str) -> int:
 def snippet(text: str, weights: Mapping[str, float], max_tokens: int) -> str:
     """Return the text if it fits, else the stretch of it that says most of the weighted terms.
 
-    What is left out is marked by ``…``; the stretch starts and ends between sentences where it can.
+    What is left out is marked by ``…``; the stretch starts and ends between clauses where it can.
     """
     if estimate_tokens(text) <= max_tokens:
         return text
-    pieces = _SENTENCE.findall(text)
+    pieces = _CLAUSE.findall(text)
+    first, last = _best_stretch(pieces, weights, max_tokens)
+    chosen = "".join(pieces[first:last]).strip()
+    cut = last < len(pieces)
+    while len(chosen) > 1 and estimate_tokens(chosen) > max_tokens:
+        chosen = chosen[: max(len(chosen) * max_tokens // (estimate_tokens(chosen) + 1), 1)]
+        cut = True
+    return f"{'…' if first else ''}{chosen}{'…' if cut else ''}"
+
+
+def _best_stretch(pieces: Sequence[str], weights: Mapping[str, float], max_tokens: int) -> tuple[int, int]:
+    """Slide a window of ``max_tokens`` over the pieces; the first of the best ones."""
     costs = [max(estimate_tokens(piece), 1) for piece in pieces]
     worth = [_worth(piece, weights) for piece in pieces]
     best, best_worth, start, cost, value = (0, 1), -1.0, 0, 0, 0.0
@@ -47,16 +58,14 @@ def snippet(text: str, weights: Mapping[str, float], max_tokens: int) -> str:
             start += 1
         if value > best_worth + 1e-9:
             best, best_worth = (start, end), value
-    first, last = best
-    chosen = "".join(pieces[first:last]).strip()
-    while estimate_tokens(chosen) > max_tokens:
-        chosen = chosen[: len(chosen) * max_tokens // (estimate_tokens(chosen) + 1)]
-    before = "…" if first else ""
-    after = "…" if last < len(pieces) or not text.rstrip().endswith(chosen) else ""
-    return f"{before}{chosen}{after}"
+    start, end = best
+    # What follows the best place is worth more to a reader than nothing.
+    spent = sum(costs[start:end])
+    while end < len(pieces) and spent + costs[end] <= max_tokens:
+        spent += costs[end]
+        end += 1
+    return start, end
 
 
 def _worth(piece: str, weights: Mapping[str, float]) -> float:
-    # Terms are stems and pairs of characters: as parts of the folded text they are near enough.
-    folded = normalise(piece)
-    return sum(weight for term, weight in weights.items() if term in folded)
+    return sum(weights.get(term, 0.0) for term in set(split(piece).content)) if weights else 0.0

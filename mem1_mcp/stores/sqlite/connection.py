@@ -11,7 +11,7 @@ import os
 import random
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import apsw
@@ -87,15 +87,14 @@ def transaction(db: apsw.Connection) -> Generator[None]:
 
 def connect(path: Path, user: str) -> apsw.Connection:
     """Open the file, made if need be; only its owner can read it. Refuse what is not ours untouched."""
-    # Made by ourselves first, so that no moment exists in which others could open it.
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    try:
-        schema.check_header(os.read(descriptor, schema.HEADER_BYTES), str(path))
-    finally:
-        os.close(descriptor)
+    # Made by ourselves, so that no moment exists in which others could open it. Never opened by
+    # ourselves when it is there: on POSIX closing it would drop the locks that SQLite holds on it.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     db = apsw.Connection(str(path))
-    # Before anything else: changing the journal mode already needs locks.
+    # Before anything else: changing the journal mode already needs locks, and writes.
     db.set_busy_timeout(_BUSY_WAIT_MS)
+    schema.check_owner(db, str(path))
     _use_wal(db)
     db.execute(_PRAGMAS)
     if not schema.is_current(db, user, str(path)):

@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 
 APPLICATION_ID = 0x6D656D31  # "mem1"
 
-# https://sqlite.org/fileformat2.html#the_database_header
-_MAGIC = b"SQLite format 3\0"
-HEADER_BYTES = 100
-
 MIGRATIONS: list[Callable[[apsw.Connection, str], None]] = []
 migration = MIGRATIONS.append
 
@@ -85,20 +81,10 @@ def migrate(db: apsw.Connection, user: str) -> None:
         db.execute(f"PRAGMA user_version = {number}")
 
 
-def check_header(header: bytes, where: str) -> None:
-    """Refuse a file that is no database of ours by its first bytes, before SQLite may write to it.
-
-    A new file is empty, or a header without a schema while its first transaction is in the log.
-    """
-    if not header:
-        return
-    if not header.startswith(_MAGIC) or len(header) < HEADER_BYTES:
-        raise StoreDamagedError(
-            f"{where} is damaged or no database at all. It was left untouched. Restore it from a "
-            "backup, or move it away to start anew."
-        )
-    schema_cookie, application = header[40:44], header[68:72]
-    if int.from_bytes(application) != APPLICATION_ID and any(schema_cookie):
+def check_owner(db: apsw.Connection, where: str) -> None:
+    """Refuse another program's database; reads only. A new one has no schema yet."""
+    application: int = db.execute("PRAGMA application_id").get
+    if application != APPLICATION_ID and db.execute("PRAGMA schema_version").get:
         raise StoreDamagedError(
             f"{where} is a database of another program, not a memory of mem1-mcp. It was left "
             "untouched. Move it away or point MEM1_MEMORY_DIR elsewhere."
