@@ -85,7 +85,7 @@ def test_a_snippet_is_a_piece_of_the_text_within_the_budget(
 
 
 @pytest.mark.parametrize("filler", [ENGLISH, CHINESE, ENGLISH + CHINESE, ENGLISH.replace(".", "\n")])
-@pytest.mark.parametrize("before", [0, 1, 30])
+@pytest.mark.parametrize("before", [0, 30])
 @pytest.mark.parametrize(
     ("sentence", "query"),
     [
@@ -104,7 +104,7 @@ def test_a_snippet_shows_the_sentence_that_is_asked_for(
     piece = snippet(text, weights_of(query), 60)
 
     assert sentence.strip() in piece
-    assert piece.startswith("…") == (before > 2)
+    assert piece.startswith("…") == (before > 0)
     assert piece.endswith("…")
 
 

@@ -287,18 +287,13 @@ async def test_far_years_are_no_bounds_for_a_search(host: Host, asked: dict[str,
     assert len((await host.done("recall", query="heron", **asked))["hits"]) == 1
 
 
-BEYOND_THE_CALENDAR = pytest.mark.xfail(
-    strict=True, reason="a day at the calendar's end, asked for by name, raises OverflowError"
-)
-
-
 @pytest.mark.parametrize(
     "query",
     [
-        pytest.param("9999-12-31", marks=BEYOND_THE_CALENDAR),
-        pytest.param("9999年12月", marks=BEYOND_THE_CALENDAR),
-        pytest.param("9999年12月31日做了什么", marks=BEYOND_THE_CALENDAR),
-        pytest.param("0001-01-01", marks=BEYOND_THE_CALENDAR),
+        "9999-12-31",
+        "9999年12月",
+        "9999年12月31日做了什么",
+        "0001-01-01",
         "9999年",
         "December 9999",
         "the year 9999",
