@@ -27,12 +27,6 @@ if TYPE_CHECKING:
 # Times the candidates asked for: what only the commoner terms left would find is not among the best.
 _ENOUGH = 2
 
-_STORED = (
-    "SELECT place, topics.name, role, messages.name, messages.said_at, content, calls.metadata"
-    " FROM messages JOIN topics ON topics.id = messages.topic"
-    " JOIN calls ON calls.id = messages.call"
-)
-
 
 def _phrase(term: str) -> str:
     doubled = term.replace('"', '""')
@@ -197,12 +191,24 @@ def _ranges(places: Sequence[int], reach: int) -> list[tuple[int, int]]:
 
 def messages(db: apsw.Connection, places: Sequence[int]) -> tuple[Stored, ...]:
     """Read messages by place, in the order asked."""
-    found = {
-        place: stored
-        for place in dict.fromkeys(places)
-        for stored in _stored(db, "WHERE place = ?", (place,))
-    }
-    return tuple(found.values())
+    rows = db.execute(
+        "SELECT place, topics.name, role, messages.name, messages.said_at, content, calls.metadata"
+        " FROM json_each(?) CROSS JOIN messages ON messages.place = json_each.value"
+        " JOIN topics ON topics.id = messages.topic JOIN calls ON calls.id = messages.call",
+        (json.dumps(list(dict.fromkeys(places))),),
+    )
+    return tuple(
+        Stored(
+            place=place,
+            topic=topic,
+            role=ROLES[role],
+            name=name,
+            said_at=said_at,
+            content=content,
+            metadata={} if metadata is None else json.loads(metadata),
+        )
+        for place, topic, role, name, said_at, content, metadata in rows
+    )
 
 
 def latest(db: apsw.Connection, scope: Scope, limit: int, skip: int) -> tuple[Stored, ...]:
@@ -225,20 +231,6 @@ def count(db: apsw.Connection, scope: Scope) -> int:
         else db.execute("SELECT messages FROM state").get
     )
     return counted
-
-
-def _stored(db: apsw.Connection, tail: str, values: tuple[object, ...]) -> Iterator[Stored]:
-    rows = db.execute(f"{_STORED} {tail}", values)
-    for place, topic, role, name, said_at, content, metadata in rows:
-        yield Stored(
-            place=place,
-            topic=topic,
-            role=ROLES[role],
-            name=name,
-            said_at=said_at,
-            content=content,
-            metadata={} if metadata is None else json.loads(metadata),
-        )
 
 
 def topics(db: apsw.Connection) -> tuple[Topic, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import threading
 import unicodedata
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
         Topic,
         Windows,
     )
+
+log = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 
@@ -153,11 +156,15 @@ class SqliteStore:
         """Take the last bytes of what was deleted out of the file and its log; say whether all went."""
         with file.maintaining() as db:
             small = file.path.stat().st_size <= _REWRITABLE_BYTES
-            if small:
-                # Pages that were split hold copies that secure_delete has never seen.
-                db.execute("VACUUM")
-            # Until it is emptied, the log holds what the file has lost.
-            busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").get
+            try:
+                if small:
+                    # Pages that were split hold copies that secure_delete has never seen.
+                    db.execute("VACUUM")
+                # Until it is emptied, the log holds what the file has lost.
+                busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").get
+            except (apsw.BusyError, apsw.FullError, apsw.IOError):
+                log.exception("Forgotten words can't be found any more, but some bytes are still on disk")
+                return False
             return small and not busy
 
     def _health(self, user: str) -> Health:
