@@ -421,12 +421,12 @@ from pathlib import Path
 from mem1_mcp.stores.sqlite import SqliteStore
 from tests.test_store_contract import HandClock, keep
 
-async def main(folder, name, calls):
+async def main(folder, name, calls, user):
     store = SqliteStore(Path(folder), HandClock())
     print("ready", flush=True)
     sys.stdin.readline()
     for number in range(int(calls)):
-        (place,) = await keep(store, f"{name} {number}")
+        (place,) = await keep(store, f"{name} {number}", user=user.format(number))
         print(place, flush=True)
     await store.close()
 
@@ -434,8 +434,11 @@ anyio.run(main, *sys.argv[1:])
 """
 
 
-async def places_of_processes(folder: Path, processes: int, calls: int) -> list[int]:
-    """Let so many processes write so many calls each, all beginning at once; return the places."""
+async def places_of_processes(folder: Path, processes: int, calls: int, user: str = "ming") -> list[int]:
+    """Let so many processes write so many calls each, all beginning at once; return the places.
+
+    ``{}`` in the user's name stands for the number of the call.
+    """
     texts: list[str] = [""] * processes
 
     async def follow(number: int, process: Process) -> None:
@@ -452,7 +455,7 @@ async def places_of_processes(folder: Path, processes: int, calls: int) -> list[
     async with AsyncExitStack() as stack, anyio.create_task_group() as group:
         started = []
         for number in range(processes):
-            command = [sys.executable, "-c", _PROCESS, str(folder), f"process{number}", str(calls)]
+            command = [sys.executable, "-c", _PROCESS, str(folder), f"process{number}", str(calls), user]
             process = await anyio.open_process(command, stderr=None, cwd=Path(__file__).parents[1])
             started.append(await stack.enter_async_context(process))
             group.start_soon(follow, number, process)
@@ -475,9 +478,10 @@ async def test_four_processes_that_write_at_once_lose_nothing(folder: Path) -> N
 
 
 @pytest.mark.heavy
-async def test_eight_processes_that_open_a_new_memory_at_once_all_succeed(folder: Path) -> None:
-    places = await places_of_processes(folder, processes=8, calls=1)
+async def test_eight_processes_that_open_new_memories_at_once_all_succeed(folder: Path) -> None:
+    places = await places_of_processes(folder, processes=8, calls=40, user="user {}")
 
-    assert len(set(places)) == 8
+    assert len(places) == 8 * 40
     async with opened(folder) as store:
-        assert await store.count(MING) == 8
+        for number in range(40):
+            assert await store.count(Scope(f"user {number}")) == 8
