@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Per message shown, beyond a base: found by their own words, and read with their context. More of
 # either found nothing more on development data.
 _CANDIDATES = (180, 2)
-_RANKED = (50, 2)
+_RANKED = (30, 2)
 _AROUND = 8  # messages shown before and after one that is opened
 _PROFILE_SHARE = 4  # of the budget, where a query is asked
 _WEAK = 0.25  # of the best hit's score; what is below counts as no further match
