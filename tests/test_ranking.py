@@ -329,7 +329,7 @@ def test_what_stands_beside_candidates_is_promising_too() -> None:
     assert promising({100: 1.0, 102: 1.0, 900: 1.1}, 1) == [102]
 
 
-RANKINGS = st.dictionaries(st.integers(0, 99), st.floats(0, 100), max_size=20).map(
+RANKINGS = st.dictionaries(st.integers(0, 99), st.floats(0.01, 100), max_size=20).map(
     lambda scores: sorted(((score, place) for place, score in scores.items()), reverse=True)
 )
 

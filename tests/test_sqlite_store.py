@@ -477,7 +477,6 @@ async def test_four_processes_that_write_at_once_lose_nothing(folder: Path) -> N
         assert (await store.vocabulary("ming", "p"))["process3"] == 50
 
 
-@pytest.mark.xfail(strict=False, reason="a commit between the two reads of check_owner is misread")
 @pytest.mark.heavy
 async def test_eight_processes_that_open_new_memories_at_once_all_succeed(folder: Path) -> None:
     places = await places_of_processes(folder, processes=8, calls=40, user="user {}")

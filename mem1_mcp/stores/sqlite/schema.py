@@ -83,8 +83,9 @@ def migrate(db: apsw.Connection, user: str) -> None:
 
 def check_owner(db: apsw.Connection, where: str) -> None:
     """Refuse another program's database; reads only. A new one has no schema yet."""
-    application: int = db.execute("PRAGMA application_id").get
-    if application != APPLICATION_ID and db.execute("PRAGMA schema_version").get:
+    # In this order: another process may commit the first layout between the two reads.
+    has_schema = bool(db.execute("PRAGMA schema_version").get)
+    if has_schema and db.execute("PRAGMA application_id").get != APPLICATION_ID:
         raise StoreDamagedError(
             f"{where} is a database of another program, not a memory of mem1-mcp. It was left "
             "untouched. Move it away or point MEM1_MEMORY_DIR elsewhere."
