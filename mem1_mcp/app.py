@@ -47,10 +47,16 @@ def serve_stdio(settings: Settings) -> None:
     )
     for told in unknown_names():
         log.warning("%s", told)
-    anyio.run(_serve_stdio, settings)
-    # A thread may still wait on stdin; everything answered is on disk already.
-    sys.stderr.flush()
-    os._exit(0)
+    code = 1
+    try:
+        anyio.run(_serve_stdio, settings)
+        code = 0
+    except Exception:
+        log.exception("The server ended by an error of its own")
+    finally:
+        # A thread may still wait on stdin; everything answered is on disk already.
+        sys.stderr.flush()
+        os._exit(code)
 
 
 async def _serve_stdio(settings: Settings) -> None:

@@ -33,6 +33,11 @@ class SettingsError(Mem1Error):
 class StoreError(Mem1Error):
     """The store refused; the operation was rolled back whole."""
 
+    @property
+    def reason(self) -> str:
+        """What failed, without what was kept: a use case of several operations says that itself."""
+        return str(self).partition(" Nothing of this call")[0]
+
 
 class StoreBusyError(StoreError):
     """Another process kept the store locked for longer than the wait."""

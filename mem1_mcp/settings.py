@@ -43,7 +43,10 @@ def default_memory_dir() -> Path:
 
 
 def _expanded(path: Path) -> Path:
-    expanded = path.expanduser()
+    try:
+        expanded = path.expanduser()
+    except RuntimeError:
+        raise ValueError("names a home folder that can't be found") from None
     if not expanded.is_absolute():
         raise ValueError("must be an absolute path: hosts start servers in folders of their own")
     return expanded

@@ -267,6 +267,7 @@ class Profile:
         ``gone`` are the places that are forgotten with it. An item that rests on other messages too
         stays and keeps only those as evidence. What is newer than ``mark`` stays.
         """
+        selection = replace(selection, items=self._with_history(selection.items))
         kept = []
         for item in self.items:
             evidence = tuple(place for place in item.evidence if place not in gone)
@@ -284,6 +285,15 @@ class Profile:
             for item in kept
         )
         return replace(self, version=self.version + 1, items=items)
+
+    def _with_history(self, ids: tuple[str, ...]) -> tuple[str, ...]:
+        """Add the older sayings that led to these items: nobody sees them, so nobody could name them."""
+        chosen = set(ids)
+        # A successor is newer than what it replaced, so one pass from the newest finds whole chains.
+        for item in reversed(self.items):
+            if item.replaced_by in chosen:
+                chosen.add(item.id)
+        return tuple(chosen)
 
 
 @dataclass(frozen=True, slots=True)

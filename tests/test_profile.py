@@ -316,3 +316,38 @@ async def test_a_line_keeps_the_time_of_its_first_telling(
     (item,) = (await memory.profile("ming")).items
     assert (item.created_at, item.updated_at) == (began, clock())
     assert len(item.evidence) == 2
+
+
+async def test_a_misspelt_key_of_a_fact_is_named(host: Host) -> None:
+    told = await host.text("remember", facts=[{"text": "Lives in Kiel", "replace": "p1"}])
+
+    assert "facts[0].replace (did you mean replaces?)" in told
+
+
+async def test_sayings_with_the_same_words_in_another_order_are_two_facts(host: Host) -> None:
+    await host.done("remember", facts=[{"text": "Prefers tea over coffee"}])
+
+    told = await host.done("remember", facts=[{"text": "Prefers coffee over tea"}])
+
+    assert told["facts"] == [{"id": "p2", "outcome": "new"}]
+
+
+async def test_a_late_second_delivery_brings_no_replaced_fact_back(host: Host) -> None:
+    first = {"facts": [{"text": "Lives in Berlin"}], "request_id": "r1"}
+    await host.done("remember", **first)
+    await host.done("remember", facts=[{"text": "Lives in Paris", "replaces": "p1"}])
+
+    again = await host.done("remember", **first)
+
+    assert again["facts"] == [{"id": "p1", "outcome": "known"}]
+    assert "Berlin" not in await host.profile()
+
+
+async def test_the_history_of_a_forgotten_line_goes_with_it(host: Host, memory: Memory) -> None:
+    await host.done("remember", facts=[{"text": "Lives in Berlin"}])
+    await host.done("remember", facts=[{"text": "Lives in Paris", "replaces": "p1"}])
+
+    preview = await host.done("forget", ids=["p2"])
+    await host.done("forget", confirm=preview["confirm"])
+
+    assert (await memory.profile("ming")).items == ()

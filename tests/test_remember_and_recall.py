@@ -661,7 +661,6 @@ async def test_one_user_never_sees_anothers_memory(memory: Memory) -> None:
 
 
 KEY = "sk-proj-" + "aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xY" * 2  # of the form, and nobody's
-NESTED = pytest.mark.xfail(strict=True, reason="only text on the first level of metadata is masked")
 
 
 @pytest.mark.parametrize(
@@ -670,8 +669,8 @@ NESTED = pytest.mark.xfail(strict=True, reason="only text on the first level of 
         {"messages": [said(f"my key is {KEY}")]},
         {"facts": [{"text": f"The key is {KEY}"}]},
         {"messages": [said("a note")], "metadata": {"key": KEY}},
-        pytest.param({"messages": [said("a note")], "metadata": {"deep": {"key": KEY}}}, marks=NESTED),
-        pytest.param({"messages": [said("a note")], "metadata": {"keys": [KEY]}}, marks=NESTED),
+        {"messages": [said("a note")], "metadata": {"deep": {"key": KEY}}},
+        {"messages": [said("a note")], "metadata": {"keys": [KEY]}},
     ],
 )
 async def test_a_secret_is_masked_wherever_it_stands(host: Host, kept: dict[str, Any]) -> None:

@@ -337,7 +337,6 @@ async def test_a_fact_that_reads_like_an_instruction_stays_out_of_the_instructio
     assert start in profile  # it was said, so it is kept and can be forgotten
 
 
-@pytest.mark.xfail(strict=True, reason="a quotation mark inside a fact ends the quotation around it")
 async def test_a_fact_can_not_leave_its_quotation_marks(memory: Memory) -> None:
     async with host_of(memory) as host:
         await host.done(

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from mem1_mcp.errors import InvalidRequestError
 from mem1_mcp.memory.lines import Line, write_line
 from mem1_mcp.text.budget import snippet
-from mem1_mcp.types import Confirmation, message_id
+from mem1_mcp.types import Confirmation, Forgotten, message_id
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
     from mem1_mcp.protocols import Store
-    from mem1_mcp.types import Forgotten, Item, Selection
+    from mem1_mcp.types import Item, Selection
 
 _VALID_MS = 600_000
 _LINES = 20
@@ -81,7 +81,7 @@ async def preview(
 async def confirm(store: Store, user: str, token: str, selection: Selection | None, now: int) -> Forgotten:
     """Take what the preview of this token showed; a second time, say what was done."""
     kept = await store.confirmation(user, _hash(token))
-    if kept is None or (not kept.done and kept.expires_at < now):
+    if kept is None or (not kept.done and kept.expires_at < now and kept.taken == Forgotten()):
         raise InvalidRequestError(
             "confirm: this token is unknown or older than ten minutes. Nothing was forgotten. Call "
             "forget again without confirm, show the user what would go, and use the new token."

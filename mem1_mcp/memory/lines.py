@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mem1_mcp.text.budget import estimate_tokens, snippet
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SNIPPET_TOKENS = 120  # of one hit: ten of them fill the default budget
 _METADATA_CHARS = 80
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Line:
 
 def at_local(said_at: int, zone: tzinfo) -> datetime:
     """Return a moment as the user's clock shows it."""
-    return datetime.fromtimestamp(said_at / 1000, zone)
+    # Not fromtimestamp: on Windows it has no times before 1970.
+    return (_EPOCH + timedelta(milliseconds=said_at)).astimezone(zone)
 
 
 def age(said_at: int, now: int, zone: tzinfo) -> str:

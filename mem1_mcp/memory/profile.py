@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import anyio
@@ -53,7 +54,7 @@ _BY_NAME = {
     for name in (section.key, section.title_en, section.title_zh)
 }
 
-_SAME = 0.85  # share of common terms from which two sayings are one
+_SAME = 0.85  # share of common words from which a reference means a line
 _ATTEMPTS = 20
 
 _NEGATIONS = frozenset("不没無无非别勿未")
@@ -99,16 +100,27 @@ def section_key(name: str) -> str | None:
     return _BY_NAME.get(name.strip().casefold())
 
 
-async def tell(
-    store: Store, user: str, topic: str, facts: Sequence[Fact], evidence: tuple[int, ...], now: int
-) -> tuple[Told, ...]:
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Where facts come from: the topic and messages of their call, and when it came.
+
+    ``repeated`` when the call was delivered before: what has been superseded since stays so.
+    """
+
+    topic: str
+    evidence: tuple[int, ...]
+    now: int
+    repeated: bool = False
+
+
+async def tell(store: Store, user: str, facts: Sequence[Fact], telling: Telling) -> tuple[Told, ...]:
     """Work facts into the kept profile, again from the start when another process was faster."""
     for _ in range(_ATTEMPTS):
         profile = await store.profile(user)
         changed = profile
         told = []
         for fact in facts:
-            changed, outcome = merge(changed, fact, topic, evidence, now)
+            changed, outcome = merge(changed, fact, telling)
             told.append(outcome)
         if changed is profile:
             return tuple(told)
@@ -121,10 +133,13 @@ async def tell(
     )
 
 
-def merge(
-    profile: Profile, fact: Fact, topic: str, evidence: tuple[int, ...], now: int
-) -> tuple[Profile, Told]:
+def merge(profile: Profile, fact: Fact, telling: Telling) -> tuple[Profile, Told]:
     """Work one fact into the profile."""
+    if telling.repeated:
+        before = next((item for item in profile.items if alike(item.text, fact.text)), None)
+        if before is not None:
+            return profile, Told(before.id, "known")
+    evidence, now = telling.evidence, telling.now
     old = find(profile, fact.replaces) if fact.replaces is not None else None
     same = next((item for item in profile.current if item is not old and alike(item.text, fact.text)), None)
     if same is not None:
@@ -140,7 +155,7 @@ def merge(
             id=f"p{profile.next_number}",
             section=fact.section,
             text=fact.text,
-            topic=topic,
+            topic=telling.topic,
             source="host",
             created_at=now,
             updated_at=now,
@@ -160,7 +175,7 @@ def find(profile: Profile, reference: str) -> Item | None:
     for item in profile.current:
         if item.id == reference or normalise(item.text) == normalise(reference):
             return item
-    return next((item for item in profile.current if alike(item.text, reference)), None)
+    return next((item for item in profile.current if _resembles(item.text, reference)), None)
 
 
 def check_replaces(profile: Profile, facts: Sequence[Fact]) -> None:
@@ -178,19 +193,35 @@ def check_replaces(profile: Profile, facts: Sequence[Fact]) -> None:
 
 
 def alike(one: str, other: str) -> bool:
-    """Whether two sayings are the same fact: nearly the same terms, the same numbers and negations."""
-    if normalise(one).strip(" .。!！") == normalise(other).strip(" .。!！"):
-        return True
-    if _signature(one) != _signature(other):
-        return False
-    mine, theirs = set(split(one).content), set(split(other).content)
+    """Whether two sayings are the same fact: the same content words in the same order.
+
+    Order counts: "prefers tea over coffee" and "prefers coffee over tea" have the same words.
+    """
+    mine, theirs = _essence(one), _essence(other)
+    return mine.plain == theirs.plain or (mine.sure == theirs.sure and mine.content == theirs.content)
+
+
+def _resembles(one: str, other: str) -> bool:
+    """Whether two sayings have nearly the same words: enough to know which line is meant."""
+    mine, theirs = set(_essence(one).content), set(_essence(other).content)
     return bool(mine | theirs) and len(mine & theirs) >= _SAME * len(mine | theirs)
 
 
-def _signature(text: str) -> tuple[tuple[str, ...], int]:
+@dataclass(frozen=True, slots=True)
+class _Essence:
+    """What of a saying is compared; ``sure`` holds its numbers and how often it says no."""
+
+    plain: str
+    sure: tuple[tuple[str, ...], int]
+    content: tuple[str, ...]
+
+
+@lru_cache(maxsize=4096)
+def _essence(text: str) -> _Essence:
     folded = normalise(text)
     negated = sum(folded.count(sign) for sign in _NEGATIONS) + len(_NEGATION_WORDS.findall(folded))
-    return tuple(sorted(_NUMBERS.findall(folded))), negated
+    numbers = tuple(sorted(_NUMBERS.findall(folded)))
+    return _Essence(folded.strip(" .。!！"), (numbers, negated), split(text).content)
 
 
 def render(profile: Profile) -> str:
@@ -246,9 +277,10 @@ def digest(profile: Profile, max_chars: int = 600, max_bytes: int = 1500) -> str
     chosen: list[str] = []
     room = max_chars
     for item in sorted(profile.current, key=lambda item: (not item.pinned, -item.updated_at)):
-        quoted = f"“{item.text}”"
+        # A line break or a closing quotation mark could end the quotation.
+        quoted = f"“{item.text.replace('”', '’')}”"
         size = len(quoted.encode()) + 1
-        fits = len(quoted) + 1 <= room and size <= max_bytes and "\n" not in item.text
+        fits = len(quoted) + 1 <= room and size <= max_bytes and on_one_line(item.text) == item.text
         if fits and (item.pinned or item.section in stable) and not commands(item.text):
             chosen.append(quoted)
             room -= len(quoted) + 1

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
+from mem1_mcp.memory.lines import at_local
 from mem1_mcp.memory.ranking import (
     SearchTerm,
     Wanted,
@@ -20,18 +21,21 @@ from mem1_mcp.text.traits import wanted_traits
 from mem1_mcp.types import Period
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Mapping
     from datetime import tzinfo
 
     from mem1_mcp.protocols import Store
     from mem1_mcp.types import Role, Scope, Statistics
 
 # A query is a sentence, not a document: what is beyond this adds nothing but work.
+_MAX_CHARACTERS = 2000
 _MAX_TERMS = 64
+_MAX_UNKNOWN = 5  # words that are looked up by their likeness
 _MONTH = 0.6  # lying in a month that is named: as much as a common word
 _FIRST_YEAR, _LAST_YEAR = 1900, 2200  # the calendar has no room for zones at its ends
 _FUZZY_LETTERS = 4  # shorter words have too many look-alikes
 
+_WORD = re.compile(r"[a-z0-9]+")
 _FIRST_PERSON = re.compile(r"\b(?:i|me|my|mine|myself|we|our|us)\b|[我俺咱]", re.IGNORECASE)
 _SECOND_PERSON = re.compile(r"\b(?:you|your|yours)\b|[你您]", re.IGNORECASE)
 
@@ -47,9 +51,12 @@ class Query:
 
 async def prepare(store: Store, scope: Scope, text: str, now: datetime) -> Query:
     """Weigh a question by this user's own statistics; ``now`` carries the user's time zone."""
+    text = text[:_MAX_CHARACTERS]
     terms = query_terms(text)[:_MAX_TERMS]
     statistics = await store.statistics(scope.user, terms)
-    named = [name for name in statistics.names if _names(text, name)]
+    searched = normalise(text)
+    words = frozenset(_WORD.findall(searched))
+    named = [name for name in statistics.names if _names(searched, words, name)]
     about = _without_names(terms, named)
     search = tuple([term async for term in _search_terms(store, scope.user, about, statistics)])
     days, months = _periods(text, now, statistics)
@@ -68,23 +75,26 @@ async def prepare(store: Store, scope: Scope, text: str, now: datetime) -> Query
 async def _search_terms(
     store: Store, user: str, terms: tuple[str, ...], statistics: Statistics
 ) -> AsyncIterator[SearchTerm]:
+    vocabularies: dict[str, Mapping[str, int]] = {}
+    unknown = 0
     for term in terms:
         found_in = statistics.found_in[term]
         if found_in:
             yield SearchTerm(term, inverse_frequency(statistics.messages, found_in))
-        elif len(term) >= _FUZZY_LETTERS and term.isascii() and term.isalpha():
-            vocabulary = await store.vocabulary(user, term[0])
-            for word, times in stand_ins(term, vocabulary):
+        elif len(term) >= _FUZZY_LETTERS and term.isascii() and term.isalpha() and unknown < _MAX_UNKNOWN:
+            unknown += 1
+            if term[0] not in vocabularies:
+                vocabularies[term[0]] = await store.vocabulary(user, term[0])
+            for word, times in stand_ins(term, vocabularies[term[0]]):
                 yield SearchTerm(word, inverse_frequency(statistics.messages, times), share=0.6)
 
 
-def _names(text: str, name: str) -> bool:
-    """Whether a text names a speaker: the whole name, or one of its words."""
-    folded, searched = normalise(name), normalise(text)
+def _names(searched: str, words: frozenset[str], name: str) -> bool:
+    """Whether a folded text names a speaker: the whole name, or one of its words."""
+    folded = normalise(name)
     if not folded.isascii():
         return folded in searched
-    words = set(re.findall(r"[a-z0-9]+", searched))
-    return any(part in words for part in re.findall(r"[a-z0-9]{2,}", folded))
+    return any(len(part) > 1 and part in words for part in _WORD.findall(folded))
 
 
 def _without_names(terms: tuple[str, ...], named: list[str]) -> tuple[str, ...]:
@@ -113,8 +123,10 @@ def _periods(
         named for named in times.days if named.first.year >= _FIRST_YEAR and named.last.year <= _LAST_YEAR
     ]
     words = [word for word in times.words if _is_known(word)]
-    first_year = datetime.fromtimestamp(statistics.first_at / 1000, zone).year
-    years = range(first_year, datetime.fromtimestamp(statistics.last_at / 1000, zone).year + 1)
+    known_from, known_to = (
+        at_local(at, now.tzinfo or UTC).year for at in (statistics.first_at, statistics.last_at)
+    )
+    years = range(known_from, known_to + 1)
     worth = day_weight(statistics.messages)
     days = []
     for named in known:

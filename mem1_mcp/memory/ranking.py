@@ -197,6 +197,8 @@ def stand_ins(term: str, vocabulary: Mapping[str, int], limit: int = 3) -> list[
     grams = _trigrams(term)
     alike = []
     for word, found_in in vocabulary.items():
+        if not len(term) // 2 <= len(word) <= 2 * len(term):
+            continue
         other = _trigrams(word)
         likeness = 2 * len(grams & other) / (len(grams) + len(other))
         if likeness >= 0.5:  # noqa: PLR2004

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mem1_mcp.errors import InvalidRequestError
 from mem1_mcp.memory import profile as profiles
 from mem1_mcp.memory import query as queries
 from mem1_mcp.memory import ranking
-from mem1_mcp.memory.lines import Line, choose, write_line
+from mem1_mcp.memory.lines import Line, at_local, choose, write_line
 from mem1_mcp.text.budget import estimate_tokens, snippet
 from mem1_mcp.types import MAX_POSITION, conversation_of, place_of
 
@@ -74,7 +73,7 @@ async def _search(store: Store, asked: Recall, now: int, zone: tzinfo) -> Recall
     for text in asked.queries:
         # What is asked about a past moment is asked as of that moment: 昨天 is the day before it.
         moment = now if asked.scope.until is None else min(now, asked.scope.until)
-        query = await queries.prepare(store, asked.scope, text, datetime.fromtimestamp(moment / 1000, zone))
+        query = await queries.prepare(store, asked.scope, text, at_local(moment, zone))
         weights |= query.weights
         rankings.append(await _rank(store, asked, query))
     ranked = ranking.fuse(rankings)

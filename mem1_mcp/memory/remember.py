@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from mem1_mcp.errors import StoreError
 from mem1_mcp.memory import profile as profiles
 from mem1_mcp.memory.secrets import mask
 from mem1_mcp.text.terms import index
@@ -60,7 +61,7 @@ class Remembered:
 
 
 async def remember(store: Store, user: str, asked: Remember, now: int, *, masking: bool) -> Remembered:
-    """Keep a call whole, or raise with nothing kept."""
+    """Keep a call: first its messages, whole or not at all, then its facts; errors say what was kept."""
     kinds: list[str] = []
     if masking:
         asked = _mask_secrets(asked, kinds)
@@ -73,7 +74,16 @@ async def remember(store: Store, user: str, asked: Remember, now: int, *, maskin
         places, duplicate = appended.places, appended.duplicate
     told: tuple[Told, ...] = ()
     if asked.facts:
-        told = await profiles.tell(store, user, asked.topic, asked.facts, places, now)
+        try:
+            telling = profiles.Telling(asked.topic, places, now, repeated=duplicate)
+            told = await profiles.tell(store, user, asked.facts, telling)
+        except StoreError as error:
+            if not places:
+                raise
+            raise StoreError(
+                f"The messages of this call are saved, its facts are not: {error.reason} Send the facts "
+                "again, without the messages."
+            ) from error
     return Remembered(
         tuple(message_id(place) for place in places), told, duplicate, tuple(dict.fromkeys(kinds))
     )
@@ -103,14 +113,18 @@ def _call(asked: Remember, now: int) -> Call:
 
 
 def _fingerprint(asked: Remember) -> bytes:
-    """Digest everything the caller sent, and nothing that was added on arrival."""
-    sent = [
+    """Digest what the caller sent, and nothing that was added on arrival.
+
+    Under a ``request_id`` that is everything. Without one it is the messages: a model that tries
+    again words its facts anew.
+    """
+    sent: list[object] = [
         asked.topic,
         asked.said_at,
         [[said.role, said.content, said.name, said.said_at] for said in asked.messages],
-        [[fact.text, fact.section, fact.replaces] for fact in asked.facts],
-        asked.metadata,
     ]
+    if asked.request_id is not None:
+        sent += [[[fact.text, fact.section, fact.replaces] for fact in asked.facts], asked.metadata]
     written = json.dumps(sent, ensure_ascii=False, sort_keys=True, default=str)
     return hashlib.sha256(written.encode()).digest()
 
@@ -121,14 +135,23 @@ def _mask_secrets(asked: Remember, kinds: list[str]) -> Remember:
         kinds.extend(masked.kinds)
         return masked.text
 
+    def clean_value(name: str, value: object) -> object:
+        if isinstance(value, dict):
+            return {key: clean_value(str(key), held) for key, held in value.items()}
+        if isinstance(value, list):
+            return [clean_value(name, held) for held in value]
+        if not isinstance(value, str):
+            return value
+        # With its name before it, a password is known for one.
+        named = f"{name}: "
+        cleaned = clean(named + value)
+        return cleaned.removeprefix(named) if cleaned.startswith(named) else clean(value)
+
     return replace(
         asked,
         messages=tuple(
             replace(said, content=clean(said.content), name=clean(said.name)) for said in asked.messages
         ),
         facts=tuple(replace(fact, text=clean(fact.text)) for fact in asked.facts),
-        metadata={
-            name: clean(value) if isinstance(value, str) else value
-            for name, value in asked.metadata.items()
-        },
+        metadata={name: clean_value(name, value) for name, value in asked.metadata.items()},
     )

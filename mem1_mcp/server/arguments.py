@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MAX_MESSAGES = 500
 MAX_CONTENT = 200_000  # characters of one message
 MAX_CALL = 2_000_000  # characters of one call
+MAX_FACTS = 100  # a call
 MAX_FACT = 1_000
 MAX_QUERY = 100_000
 MAX_QUERIES = 8
@@ -103,7 +104,7 @@ Content = Annotated[str, Field(max_length=MAX_CONTENT), AfterValidator(_utf8), A
 FactText = Annotated[str, Field(max_length=MAX_FACT), AfterValidator(_utf8), AfterValidator(_not_blank)]
 Question = Annotated[str, Field(max_length=MAX_QUERY), AfterValidator(_utf8)]
 Identifier = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_utf8)]
-Name = Annotated[str, AfterValidator(_utf8), AfterValidator(_name)]
+Name = Annotated[str, Field(max_length=100_000), AfterValidator(_utf8), AfterValidator(_name)]
 Metadata = Annotated[dict[str, Any], BeforeValidator(_parsed), AfterValidator(_metadata)]
 
 
@@ -134,9 +135,9 @@ class RememberArguments(_Arguments):
     messages: (
         Annotated[list[MessageArguments], BeforeValidator(_parsed), Field(max_length=MAX_MESSAGES)] | None
     ) = None
-    facts: (
-        Annotated[list[FactArguments], BeforeValidator(_parsed), Field(max_length=MAX_MESSAGES)] | None
-    ) = None
+    facts: Annotated[list[FactArguments], BeforeValidator(_parsed), Field(max_length=MAX_FACTS)] | None = (
+        None
+    )
     topic: Name | None = None
     metadata: Metadata | None = None
     timestamp: Text | None = None
@@ -255,13 +256,24 @@ def validate(tool: str, raw: Mapping[str, Any], consequence: str) -> Any:
 
 def unknown_arguments(tool: str, raw: Mapping[str, Any]) -> list[str]:
     """Name the arguments that the tool does not have, with the nearest one it has."""
-    known = {name: name for name in MODELS[tool].model_fields}
+    told = _unknown_names(MODELS[tool], raw, "")
+    for field, model in (("messages", MessageArguments), ("facts", FactArguments)):
+        entries = raw.get(field) if tool == "remember" else None
+        for number, entry in enumerate(entries if isinstance(entries, list) else ()):
+            if isinstance(entry, dict):
+                told += _unknown_names(model, entry, f"{field}[{number}].")
+    return told[:20]
+
+
+def _unknown_names(model: type[_Arguments], raw: Mapping[str, Any], where: str) -> list[str]:
+    known = {name: name for name in model.model_fields}
     meant = known | {other: name for other, name in _OTHER_NAMES.items() if name in known}
     told = []
     for name in raw:
         if name not in known:
             near = difflib.get_close_matches(name.lower(), meant, n=1, cutoff=0.6)
-            told.append(f"{name[:64]} (did you mean {meant[near[0]]}?)" if near else name[:64])
+            hint = f" (did you mean {meant[near[0]]}?)" if near else ""
+            told.append(f"{where}{name[:64]}{hint}")
     return told
 
 
@@ -323,11 +335,11 @@ def to_recall(arguments: RecallArguments, user: str, default_topic: str | None, 
                 f"around: {arguments.around[:64]!r} is not the id of a memory. Give one as recall "
                 "shows it in brackets, such as m3.7."
             )
-    topic = default_topic if arguments.topic is None else arguments.topic.strip()
+    topic = (arguments.topic or "").strip() or default_topic
     return Recall(
         scope=Scope(
             user=user,
-            topic=None if topic in (None, "*", "") else _topic(topic),
+            topic=None if topic in (None, "*") else _topic(topic),
             since=_optional(arguments.since, "since", zone, clamp=True),
             until=_optional(arguments.until, "until", zone, end=True, clamp=True),
             metadata=tuple((name, label(value)) for name, value in (arguments.metadata or {}).items()),

@@ -69,7 +69,10 @@ class _Lines:
                 too_long = True
                 self._kept.clear()
             searched = len(self._kept)
-            chunk = os.read(self._descriptor, _CHUNK)
+            try:
+                chunk = os.read(self._descriptor, _CHUNK)
+            except OSError:  # the host is gone: as good as the end
+                chunk = b""
             if not chunk:
                 line = bytes(self._kept)
                 self._kept.clear()
@@ -171,7 +174,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
     try:
         while view:
             view = view[os.write(descriptor, view) :]
-    except BrokenPipeError:
+    except OSError:  # a closed pipe, by its name on each system
         log.info("The host closed the connection before the last answer.")
 
 

@@ -67,10 +67,8 @@ def recalled(found: Recalled, asked: Recall, now: int, zone: tzinfo) -> CallTool
     if found.hits:
         lines.append(_heading(asked))
         lines += [hit.line for hit in found.hits]
-    elif asked.queries:
-        lines.append("No stored message matches this query.")
     else:
-        lines.append("No messages are stored here yet.")
+        lines.append(_nothing(asked))
     cursor = str(asked.skip + len(found.hits)) if found.more and found.hits else None
     if cursor:
         lines.append(_more(found.more, cursor))
@@ -169,7 +167,7 @@ def forgotten(done: Forgotten, user: str) -> CallToolResult:
     what = f"{_messages(done.messages)} and {_profile_lines(done.items)} of user {user}"
     erased = "Nothing of it is left in the store."
     if done.pending:
-        erased = "It can't be found any more; its last bytes are still being erased."
+        erased = "It can't be found any more, but bytes of it may stay on disk until a later forget."
     return answer(
         [f"Forgotten: {what}. {erased}"],
         {
@@ -208,6 +206,17 @@ def _first_line(asked: Recall, now: int, zone: tzinfo) -> str:
 
 def _more(number: int, cursor: str) -> str:
     return f'{number} more: cursor "{cursor}"'
+
+
+def _nothing(asked: Recall) -> str:
+    if asked.skip:
+        return "No more."
+    if asked.queries:
+        return "No stored message matches this query."
+    scope = asked.scope
+    if scope.since is not None or scope.until is not None or scope.metadata:
+        return "No stored message fits these limits."
+    return "No messages are stored here yet."
 
 
 def _heading(asked: Recall) -> str:

@@ -18,6 +18,8 @@ def check_name(text: str) -> str:
         InvalidRequestError: the name is empty, too long, ``*``, or holds invisible characters.
 
     """
+    if len(text) > 4 * MAX_NAME:  # before normalising, which takes long on what was made to
+        raise InvalidRequestError(f"has {len(text)} characters, {MAX_NAME} at most; choose a shorter name")
     name = unicodedata.normalize("NFC", text).strip()
     if not name:
         raise InvalidRequestError("is empty; give a name, or leave it out")

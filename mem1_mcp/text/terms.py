@@ -7,7 +7,7 @@ its parts. Content terms carry the score. Function words and single kana, Hangul
 are kept only so that nothing that was said can't be found.
 
 The store keeps the terms with ``VERSION``: an index entry is taken back with the terms it was made
-from, and a store of another version is indexed anew.
+from; ``doctor`` shows when it is not this one.
 """
 
 from __future__ import annotations
@@ -50,6 +50,11 @@ _HAN_CHARACTER = re.compile(f"[{_HAN}]")
 _ACCENTED = re.compile("[\u00c0-\u024f\u0370-\u03ff\u1e00-\u1fff]")
 # Vowel marks and the lengthening stroke are optional in Arabic and Hebrew writing.
 _OPTIONAL_MARKS = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u180e]")
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0e38-\u0e4e\u1ab0-\u1aff"
+    "\u1dc0-\u1dff\u20d0-\u20ff\u302a-\u302f\u3099\u309a\ufe20-\ufe2f"
+)
+_MARK_RUN = re.compile(f"([{_MARKS}]{{8}})[{_MARKS}]+")
 _SAME_LETTER = str.maketrans({"ё": "е", "أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ى": "ي", "ı": "i"})
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _PARTS = re.compile(r"[a-z0-9]+")
@@ -72,6 +77,8 @@ def normalise(text: str) -> str:
     """Fold what is written differently and read alike: width, case, accents, character sets."""
     if text.isascii():
         return _THOUSANDS.sub("", text.lower())
+    # Putting a run of marks in order takes the square of its length; no letter has so many.
+    text = _MARK_RUN.sub(r"\1", text)
     text = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
     if _ACCENTED.search(text):
         text = _ACCENTED.sub(lambda found: unicodedata.normalize("NFD", found[0])[0], text)

@@ -118,7 +118,7 @@ def _use_wal(db: apsw.Connection) -> None:
 
 
 class UserFile:
-    """One user's open file. Safe to use from several threads; ``close`` waits for none of them."""
+    """One user's open file. Safe to use from several threads; ``close`` waits for a write under way."""
 
     def __init__(self, path: Path, user: str) -> None:
         self.path = path
@@ -130,18 +130,14 @@ class UserFile:
     @contextmanager
     def writing(self) -> Generator[apsw.Connection]:
         """Lend the one connection that writes, inside a transaction."""
-        with told_in_words(str(self.path)), self._write_lock:
-            if self._writer is None:
-                self._writer = connect(self.path, self._user)
-            with transaction(self._writer):
-                yield self._writer
+        with told_in_words(str(self.path)), self._write_lock, transaction(self._open_writer()):
+            yield self._open_writer()
 
     @contextmanager
     def maintaining(self) -> Generator[apsw.Connection]:
         """Lend the connection that writes, outside any transaction."""
         with told_in_words(str(self.path)), self._write_lock:
-            if self._writer is not None:
-                yield self._writer
+            yield self._open_writer()
 
     @contextmanager
     def reading(self) -> Generator[apsw.Connection]:
@@ -165,6 +161,11 @@ class UserFile:
                 self._readers.append(reader)
             else:
                 reader.close()
+
+    def _open_writer(self) -> apsw.Connection:
+        if self._writer is None:
+            self._writer = connect(self.path, self._user)
+        return self._writer
 
     def _open_reader(self) -> apsw.Connection:
         reader = connect(self.path, self._user)

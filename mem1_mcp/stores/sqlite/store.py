@@ -16,6 +16,7 @@ import anyio
 import anyio.to_thread
 import apsw
 
+from mem1_mcp.errors import StoreError
 from mem1_mcp.stores.sqlite import appending, documents, forgetting, reading, schema
 from mem1_mcp.stores.sqlite.connection import UserFile, empty, told_in_words
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
@@ -46,7 +47,8 @@ log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 _OPEN_FILES = 64
-_THREADS = 8
+_READING_THREADS = 6
+_WRITING_THREADS = 2
 _SLICE = 200  # messages forgotten in one transaction: the lock is held for about 100 ms
 _REWRITABLE_BYTES = 256 * 1024 * 1024  # rewriting this much keeps others waiting for some seconds
 _UNREADABLE = re.compile(r"[^a-z0-9]+")
@@ -61,7 +63,9 @@ class SqliteStore:
         self._files: OrderedDict[str, UserFile] = OrderedDict()
         self._lent: dict[str, int] = {}
         self._lock = threading.Lock()
-        self._limiter = anyio.CapacityLimiter(_THREADS)
+        # Apart, so that readers go on while writers wait for another process's lock.
+        self._reading = anyio.CapacityLimiter(_READING_THREADS)
+        self._writing = anyio.CapacityLimiter(_WRITING_THREADS)
 
     async def append(self, user: str, call: Call) -> Appended:
         """See ``Store.append``."""
@@ -128,11 +132,11 @@ class SqliteStore:
 
     async def forget(self, user: str, token_hash: str) -> Forgotten:
         """See ``Store.forget``; in slices, so that other writers get their turn."""
-        return await self._in_thread(lambda: self._forget(user, token_hash))
+        return await _in_thread(lambda: self._forget(user, token_hash), self._writing)
 
     async def health(self, user: str) -> Health:
         """See ``Store.health``."""
-        return await self._in_thread(lambda: self._health(user))
+        return await _in_thread(lambda: self._health(user), self._writing)
 
     async def close(self) -> None:
         """Close every file."""
@@ -140,16 +144,25 @@ class SqliteStore:
             files = list(self._files.values())
             self._files.clear()
         for file in files:
-            file.close()
+            await _in_thread(file.close, self._writing)
 
     def _forget(self, user: str, token_hash: str) -> Forgotten:
         with self._lent_file(user) as file:
             noted = None
             while noted is None or not noted.done:
-                with file.writing() as db:
-                    noted = forgetting.forget_some(db, token_hash, _SLICE)
-                if noted is None:
-                    return Forgotten()
+                try:
+                    with file.writing() as db:
+                        slice_noted = forgetting.forget_some(db, token_hash, _SLICE)
+                except StoreError as error:
+                    if noted is None:
+                        raise
+                    raise StoreError(
+                        f"{noted.taken.messages} messages are forgotten, not all: {error.reason} Send "
+                        "the same token again to go on."
+                    ) from error
+                if slice_noted is None:
+                    return noted.taken if noted else Forgotten()
+                noted = slice_noted
             return replace(noted.taken, pending=not self._erase(file))
 
     def _erase(self, file: UserFile) -> bool:
@@ -194,14 +207,10 @@ class SqliteStore:
         return Health(tuple(facts), tuple(problems))
 
     async def _read(self, user: str, read: Callable[[apsw.Connection], _Result]) -> _Result:
-        return await self._in_thread(lambda: self._read_now(user, read))
+        return await _in_thread(lambda: self._read_now(user, read), self._reading)
 
     async def _write(self, user: str, write: Callable[[apsw.Connection], _Result]) -> _Result:
-        return await self._in_thread(lambda: self._write_now(user, write))
-
-    async def _in_thread(self, work: Callable[[], _Result]) -> _Result:
-        # Not abandoned on cancellation: a write that began is whole when the caller goes on.
-        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        return await _in_thread(lambda: self._write_now(user, write), self._writing)
 
     def _read_now(self, user: str, read: Callable[[apsw.Connection], _Result]) -> _Result:
         # Looking must not make a file.
@@ -258,6 +267,11 @@ class SqliteStore:
         digest = hashlib.sha256(unicodedata.normalize("NFC", user).encode()).hexdigest()[:24]
         readable = _UNREADABLE.sub("-", user.lower())[:24].strip("-")
         return self._folder / f"{readable or 'user'}-{digest}.db"
+
+
+async def _in_thread(work: Callable[[], _Result], limiter: anyio.CapacityLimiter) -> _Result:
+    # Not abandoned on cancellation: a write that began is whole when the caller goes on.
+    return await anyio.to_thread.run_sync(work, limiter=limiter)
 
 
 def _make_private_folder(folder: Path) -> None:
