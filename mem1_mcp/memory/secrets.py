@@ -365,7 +365,8 @@ _PART = r"[!#-%(-+\--:<-_a-{}~]"
 _NEXT_NAME = r"\s|[\"']?[\w-]{1,40}+[\"']?\s?[=:]"
 _VALUE = (
     rf"[\"'`“”‘’「『《【*]{{0,3}}"
-    rf"(?P<secret>(?:(?<=[:=：＝\s])[,;&|](?!{_NEXT_NAME}))?+{_PART}++(?:[,;&|](?!{_NEXT_NAME}){_PART}*+)*+)"
+    # No group is possessive here: Python before 3.11.5 loses matches of those (gh-106052).
+    rf"(?P<secret>(?:(?<=[:=：＝\s])[,;&|](?!{_NEXT_NAME}))?{_PART}++(?:[,;&|](?!{_NEXT_NAME}){_PART}*+)*)"
 )
 _OWNER = r"(?:\s(?:for|of|to|on|at|in)(?:\s[^\s:=]{1,20}+){1,4}?)?"
 _SIGNS = r"\s{0,3}(?:=>|->|:=|={1,3}|[:：＝]{1,2})[*_]{0,2}\s{0,3}"
