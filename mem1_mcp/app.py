@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -67,7 +68,10 @@ async def _serve_stdio(settings: Settings) -> None:
     async with open_memory(settings) as memory, anyio.create_task_group() as tasks:
         if sys.platform != "win32":
             tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
-        await stdio.serve(build_server(memory, settings, always(settings.user_id)))
+        server = build_server(memory, settings, always(settings.user_id))
+        gc.freeze()
+        gc.enable()
+        await stdio.serve(server)
         tasks.cancel_scope.cancel()
 
 
