@@ -1,8 +1,9 @@
 """The stdio transport: one JSON message a line, and nothing else on stdout.
 
 The SDK's own transport leaves a line it can't read without an answer, so half an emoji makes a host
-wait for ever, and it cancels what is under way when stdin ends. Here every line with an id is
-answered, a line has a limit, and calls that came before the end are answered before the end.
+wait for ever, and it cancels what is under way when stdin ends. Here every line is answered, with its
+id where that can be read; a line has a limit; and calls that came before the end get a moment to be
+answered.
 """
 
 from __future__ import annotations

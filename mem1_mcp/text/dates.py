@@ -63,7 +63,7 @@ def named_times(query: str, today: date) -> NamedTimes:
 
 
 def date_words(day: date) -> tuple[str, str, str]:
-    """Words every message carries for its day: the year, the month, that month of any year."""
+    """Write the stretches of time a day lies in: its year, its month, that month of any year."""
     return f"@{day.year}", f"@{day.year}-{day.month}", f"@m{day.month}"
 
 
