@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from mem1_mcp.memory import Memory
+from mem1_mcp.memory import Jobs, Memory
 from mem1_mcp.settings import unknown_names
 from mem1_mcp.stores.sqlite import SqliteStore
 
@@ -35,7 +35,8 @@ async def open_memory(settings: Settings) -> AsyncGenerator[Memory]:
     """Open the memory that the settings name, for as long as the block lasts."""
     store = SqliteStore(settings.memory_dir, wall_clock)
     try:
-        yield Memory(store, wall_clock, settings.zone, masking=settings.mask_secrets)
+        jobs = Jobs(store, wall_clock)
+        yield Memory(store, wall_clock, settings.zone, jobs, masking=settings.mask_secrets)
     finally:
         with anyio.CancelScope(shield=True):
             await store.close()
@@ -69,6 +70,7 @@ async def _serve_stdio(settings: Settings) -> None:
         if sys.platform != "win32":
             tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
         server = build_server(memory, settings, always(settings.user_id))
+        tasks.start_soon(memory.jobs.run)
         gc.freeze()
         gc.enable()
         await stdio.serve(server)

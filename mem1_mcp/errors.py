@@ -8,6 +8,7 @@
     - StoreBusyError           another process holds the store; try again
     - StoreDamagedError        the file is not a whole store of ours; it was left untouched
     - StoreTooNewError         a newer version of this program wrote the store
+    - LeaseLostError           another process has taken over the job; leave it to that one
 
 The text of each reaches the model or the person as it is, so it says what failed, what was kept
 and what to do. Everything else that is raised is a bug.
@@ -49,3 +50,7 @@ class StoreDamagedError(StoreError):
 
 class StoreTooNewError(StoreError):
     """The store's schema is newer than this program can read or write."""
+
+
+class LeaseLostError(StoreError):
+    """The lease of a job ran out or the job is gone; what was done of it until now stays done."""

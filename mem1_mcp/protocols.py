@@ -5,8 +5,8 @@ changes nothing more. No operation needs a transaction over several documents, s
 call as several documents as long as no reader ever sees half of it. Nothing is ever read as empty
 because it could not be read: every operation raises ``StoreError`` (see ``errors``) instead.
 
-The user is the first word of every operation, as an argument or inside a ``Scope``; a store never
-guesses one.
+No read returns or counts what is forgotten and not yet erased. The user is the first word of every
+operation, as an argument or inside a ``Scope`` or a ``Job``; a store never guesses one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from mem1_mcp.types import (
         Appended,
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
         Confirmation,
         Forgotten,
         Health,
+        Indexed,
+        Job,
+        JobKind,
         Period,
         Profile,
         Scope,
@@ -115,11 +118,57 @@ class Store(Protocol):
         """Return the kept preview of this token, done or not; ``None`` when there is none."""
 
     async def forget(self, user: str, token_hash: str) -> Forgotten:
-        """Take away what the kept preview names, up to its mark, and note it there as done.
+        """Hide what the kept preview names, up to its mark, and note it there as done.
 
         When this returns no read finds any of it: messages, their index, the profile items that rest
         on nothing else (``Profile.forgetting``), the calls' request ids and metadata. Refreshes under
-        way notice by the profile's version. A repeated call returns what was done the first time.
+        way notice by the profile's version. The job ``erasure`` is due at once and takes it off the
+        disk. A repeated call returns what was done the first time.
+        """
+
+    async def claim_job(
+        self, kinds: Collection[JobKind], owner: str, lease_ms: int, user: str | None = None
+    ) -> Job | None:
+        """Lease a job that is due to ``owner``, of one user or of whoever has one.
+
+        No other owner gets it until it is finished or postponed, or ``lease_ms`` have passed since
+        the last step of it. A job asks to be done at least once: a step may be repeated.
+        """
+
+    async def finish_job(self, job: Job) -> bool:
+        """Take a job away as done; one that was asked for again meanwhile stays, due now: false."""
+
+    async def postpone_job(self, job: Job, error: str | None, due_at: int | None) -> None:
+        """Give a job back, not done. With an ``error`` that counts as a failed attempt.
+
+        Without ``due_at`` the job is parked: it waits until it is asked for again.
+        """
+
+    async def erase_some(self, job: Job, lease_ms: int) -> bool:
+        """Do a step of ``erasure``, short enough for others; false when nothing is left to erase.
+
+        Then no byte of what was forgotten is in any file of the store.
+
+        Raises:
+            LeaseLostError: another owner has the job.
+            StoreBusyError: others use what is to be erased just now; try again soon.
+
+        """
+
+    async def outdated(self, job: Job, limit: int) -> Mapping[int, str]:
+        """Return about ``limit`` messages after ``job.progress`` whose index an older ``text`` made.
+
+        Places to contents, in the order of places.
+        """
+
+    async def reindex(self, job: Job, indexed: Mapping[int, Indexed], lease_ms: int) -> Job:
+        """Replace the index of these messages; return the job with its progress behind the last.
+
+        Messages that were forgotten meanwhile are passed over.
+
+        Raises:
+            LeaseLostError: another owner has the job.
+
         """
 
     async def health(self, user: str) -> Health:

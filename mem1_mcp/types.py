@@ -335,7 +335,7 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What went. ``pending`` is true while bytes of it may still be in a file of the store."""
+    """What went. ``pending`` is true while the job ``erasure`` has yet to take bytes off the disk."""
 
     messages: int = 0
     items: int = 0
@@ -356,6 +356,27 @@ class Confirmation:
     expires_at: int
     taken: Forgotten = field(default_factory=Forgotten)
     done: bool = False
+
+
+JobKind = Literal["erasure", "reindexing"]
+JOB_KINDS: tuple[JobKind, ...] = ("erasure", "reindexing")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Deferred work of one user, leased to one owner until it is finished, postponed or run out.
+
+    There is at most one of a kind for each user: asking again while it is under way raises
+    ``revision``, and it is done over. ``progress`` is the kind's own mark of how far it came;
+    ``attempts`` counts the failures in a row.
+    """
+
+    user: str
+    kind: JobKind
+    owner: str
+    revision: int
+    progress: int = 0
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from mcp import Client
 from mcp.types import CallToolResult
 
-from mem1_mcp.memory import Memory
+from mem1_mcp.memory import Jobs, Memory
 from mem1_mcp.protocols import Store
 from mem1_mcp.server.build import build_server
 from mem1_mcp.server.identity import always
@@ -104,9 +104,14 @@ async def store(tmp_path: Path, clock: HandClock) -> AsyncGenerator[Store]:
     await opened.close()
 
 
+def a_memory(store: Store, clock: HandClock, zone: tzinfo = ZONE) -> Memory:
+    """Put a memory together; nobody works in its background."""
+    return Memory(store, clock, zone, Jobs(store, clock))
+
+
 @pytest.fixture
 def memory(store: Store, clock: HandClock) -> Memory:
-    return Memory(store, clock, ZONE)
+    return a_memory(store, clock)
 
 
 @asynccontextmanager

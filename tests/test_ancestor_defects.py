@@ -25,7 +25,7 @@ import mem1_mcp
 from mem1_mcp.memory import Memory
 from mem1_mcp.settings import Settings
 from mem1_mcp.stores.sqlite import SqliteStore
-from tests.conftest import ZONE, HandClock, Host, host_of, words
+from tests.conftest import ZONE, HandClock, Host, a_memory, host_of, words
 from tests.test_stdio import connected
 
 ROOT = Path(__file__).parent.parent
@@ -47,7 +47,7 @@ NO_DATABASE = b"this is no database at all " * 400
 async def a_damaged_memory(folder: Path, clock: HandClock) -> anyio.Path:
     """Keep a message and a fact of ming's, then damage the file; return it."""
     store = SqliteStore(folder / "memory", clock)
-    async with host_of(Memory(store, clock, ZONE)) as host:
+    async with host_of(a_memory(store, clock, ZONE)) as host:
         facts = [{"text": "Lives in Hamburg"}]
         await host.done("remember", messages=said("I moved."), facts=facts, topic="work")
     await store.close()
@@ -75,7 +75,7 @@ async def test_d2_a_users_name_is_no_path(tmp_path: Path, clock: HandClock, user
     await letter.write_text("dear diary", encoding="utf-8")
     store = SqliteStore(tmp_path / "home" / "memory", clock)
 
-    async with host_of(Memory(store, clock, ZONE), user) as host:
+    async with host_of(a_memory(store, clock, ZONE), user) as host:
         await host.done("remember", messages=said("deadline on Friday"))
         preview = await host.done("forget", everything=True)
         assert (await host.done("forget", confirm=preview["confirm"]))["messages"] == 1
@@ -116,7 +116,7 @@ async def test_d7_a_profile_that_can_not_be_read_is_no_empty_profile(
     file = await a_damaged_memory(tmp_path, clock)
     store = SqliteStore(tmp_path / "memory", clock)
 
-    async with host_of(Memory(store, clock, ZONE)) as host:
+    async with host_of(a_memory(store, clock, ZONE)) as host:
         for tool, arguments in (
             ("recall", {}),
             ("recall", {"query": "Hamburg"}),
@@ -138,7 +138,7 @@ async def test_d8_a_store_that_fails_never_answers_that_it_forgot(tmp_path: Path
     await a_damaged_memory(tmp_path, clock)
     store = SqliteStore(tmp_path / "memory", clock)
 
-    async with host_of(Memory(store, clock, ZONE)) as host:
+    async with host_of(a_memory(store, clock, ZONE)) as host:
         for selection in ({"topic": "work"}, {"everything": True}, {"ids": ["m0.0"]}, {"confirm": "token"}):
             told = await host.refused("forget", **selection)
             assert "damaged" in told
@@ -219,7 +219,7 @@ async def _remember(host: Host, text: str) -> None:
 
 async def test_d15_the_very_first_calls_may_come_at_once(tmp_path: Path, clock: HandClock) -> None:
     store = SqliteStore(tmp_path / "memory", clock)
-    memory = Memory(store, clock, ZONE)
+    memory = a_memory(store, clock, ZONE)
     refused: list[tuple[str, str, str]] = []
 
     async def first_calls(user: str) -> None:
@@ -324,9 +324,9 @@ async def test_d22_times_without_a_zone_are_in_the_configured_one(
 ) -> None:
     from zoneinfo import ZoneInfo
 
-    async with host_of(Memory(store, clock, ZoneInfo("America/New_York"))) as host:
+    async with host_of(a_memory(store, clock, ZoneInfo("America/New_York"))) as host:
         await host.done("remember", messages=said("landed"), timestamp="2026-03-08T01:30:00")
-    async with host_of(Memory(store, clock, ZONE)) as host:
+    async with host_of(a_memory(store, clock, ZONE)) as host:
         found = await host.done("recall", query="landed")
 
     assert found["hits"][0]["timestamp"] == "2026-03-08T14:30:00+08:00"

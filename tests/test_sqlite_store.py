@@ -19,7 +19,7 @@ from anyio.streams.text import TextReceiveStream
 
 from mem1_mcp.errors import StoreBusyError, StoreDamagedError, StoreError, StoreTooNewError
 from mem1_mcp.protocols import Store
-from mem1_mcp.stores.sqlite import SqliteStore, connection
+from mem1_mcp.stores.sqlite import SqliteStore
 from mem1_mcp.types import Forgotten, Period, Scope, Selection, place_of
 from tests.conftest import HandClock
 from tests.test_store_contract import MING, NOON, a_profile, an_item, forget, keep, preview, said
@@ -35,8 +35,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncGenerator[Store]:
-    store = SqliteStore(folder, HandClock())
+async def opened(folder: Path, busy_seconds: float = 0.3) -> AsyncGenerator[Store]:
+    store = SqliteStore(folder, HandClock(), busy_seconds)
     yield store
     await store.close()
 
@@ -179,6 +179,8 @@ async def assert_left_as_it_is(
         pytest.param(lambda whole: NOISE[:100] + whole[100:], id="noise in the header"),
         pytest.param(lambda whole: whole[: len(whole) // 2], id="half of it"),
         pytest.param(lambda whole: whole[:-4096], id="a page short"),
+        pytest.param(lambda whole: whole[:-1], id="a byte short"),
+        pytest.param(lambda _: b"", id="nothing"),
         pytest.param(lambda whole: whole[:10], id="ten bytes"),
         pytest.param(lambda whole: bytes(len(whole)), id="zeros"),
         pytest.param(lambda whole: b"Dear diary, " * 1000, id="no database"),
@@ -317,11 +319,6 @@ async def test_a_forgotten_topic_that_was_previewed_twice_leaves_no_name(
     assert b"zqtopic" not in bytes_of(folder)
 
 
-@pytest.fixture
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_BUSY_WAIT_MS", 300)
-
-
 @contextmanager
 def another_process(folder: Path, statements: str) -> Generator[apsw.Connection]:
     """Keep a transaction of another connection open, as another process would."""
@@ -340,7 +337,6 @@ async def test_reading_goes_on_while_another_process_writes(folder: Path) -> Non
             assert await store.count(Scope("ming", "home")) == 99
 
 
-@pytest.mark.usefixtures("_impatient")
 async def test_a_lock_that_is_never_released_is_named_and_nothing_is_saved(folder: Path) -> None:
     await a_users_file(folder)
 
@@ -360,21 +356,12 @@ async def assert_a_call_waits_while_the_process_goes_on(folder: Path) -> None:
             other.execute("ROLLBACK")
 
 
-@pytest.mark.usefixtures("_impatient")
 async def test_while_one_call_waits_for_a_lock_the_process_goes_on(folder: Path) -> None:
     await a_users_file(folder)
 
     await assert_a_call_waits_while_the_process_goes_on(folder)
 
 
-@pytest.mark.usefixtures("_impatient")
-async def test_a_first_call_waits_for_another_process_that_is_making_the_file(folder: Path) -> None:
-    (await a_users_file(folder)).write_bytes(b"")
-
-    await assert_a_call_waits_while_the_process_goes_on(folder)
-
-
-@pytest.mark.usefixtures("_impatient")
 async def test_while_another_process_reads_the_old_bytes_forgetting_is_pending(
     store: Store, folder: Path
 ) -> None:
@@ -387,7 +374,6 @@ async def test_while_another_process_reads_the_old_bytes_forgetting_is_pending(
         assert await store.count(MING) == 0
 
 
-@pytest.mark.usefixtures("_impatient")
 async def test_what_was_pending_is_gone_when_an_answer_says_so(store: Store, folder: Path) -> None:
     await keep(store, "zqmarker")
     with another_process(folder, "BEGIN; SELECT * FROM messages"):

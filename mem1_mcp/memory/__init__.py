@@ -4,6 +4,7 @@
 call.
 """
 
+from mem1_mcp.memory.jobs import Jobs
 from mem1_mcp.memory.service import Memory
 
-__all__ = ["Memory"]
+__all__ = ["Jobs", "Memory"]

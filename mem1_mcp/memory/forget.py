@@ -7,11 +7,12 @@ had come, so what arrives afterwards is not taken, and any process on the store 
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mem1_mcp.errors import InvalidRequestError
+from mem1_mcp.errors import InvalidRequestError, StoreError
 from mem1_mcp.memory.lines import Line, write_line
 from mem1_mcp.text.budget import snippet
 from mem1_mcp.types import Confirmation, Forgotten, message_id
@@ -19,10 +20,14 @@ from mem1_mcp.types import Confirmation, Forgotten, message_id
 if TYPE_CHECKING:
     from datetime import tzinfo
 
+    from mem1_mcp.memory.jobs import Jobs
     from mem1_mcp.protocols import Store
     from mem1_mcp.types import Item, Selection
 
+log = logging.getLogger(__name__)
+
 _VALID_MS = 600_000
+_ERASING_SECONDS = 0.5  # within the call; a host waits for the answer
 _LINES = 20
 _LINE_TOKENS = 40
 
@@ -78,10 +83,15 @@ async def preview(
     )
 
 
-async def confirm(store: Store, user: str, token: str, selection: Selection | None, now: int) -> Forgotten:
-    """Take what the preview of this token showed; a second time, say what was done."""
+async def confirm(
+    store: Store, jobs: Jobs, user: str, token: str, selection: Selection | None, now: int
+) -> Forgotten:
+    """Take what the preview of this token showed; a second time, say what was done.
+
+    What is few is off the disk when this returns; the rest of it goes by a job.
+    """
     kept = await store.confirmation(user, _hash(token))
-    if kept is None or (not kept.done and kept.expires_at < now and kept.taken == Forgotten()):
+    if kept is None or (not kept.done and kept.expires_at < now):
         raise InvalidRequestError(
             "confirm: this token is unknown or older than ten minutes. Nothing was forgotten. Call "
             "forget again without confirm, show the user what would go, and use the new token."
@@ -91,7 +101,15 @@ async def confirm(store: Store, user: str, token: str, selection: Selection | No
             "confirm: this token was given for another selection. Nothing was forgotten. Send "
             "confirm alone, or call forget without it to see what the new selection would take."
         )
-    return await store.forget(user, kept.token_hash)
+    done = await store.forget(user, kept.token_hash)
+    if done.pending:
+        try:
+            erased = await jobs.finish_soon(user, "erasure", _ERASING_SECONDS)
+        except StoreError as error:
+            log.warning("What was forgotten is yet to be erased: %s", error)
+        else:
+            done = replace(done, pending=not erased)
+    return done
 
 
 async def _unknown(store: Store, user: str, selection: Selection, items: set[str]) -> tuple[str, ...]:

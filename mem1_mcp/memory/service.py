@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from mem1_mcp.memory.forget import Preview
+    from mem1_mcp.memory.jobs import Jobs
     from mem1_mcp.memory.recall import Recall, Recalled
     from mem1_mcp.memory.remember import Remember, Remembered
     from mem1_mcp.protocols import Clock, Store
@@ -27,6 +28,7 @@ class Memory:
     store: Store
     clock: Clock
     zone: tzinfo
+    jobs: Jobs
     masking: bool = True
 
     async def remember(self, user: str, asked: Remember) -> Remembered:
@@ -51,7 +53,7 @@ class Memory:
 
     async def forget(self, user: str, token: str, selection: Selection | None) -> Forgotten:
         """Take what a preview showed; see ``forget.confirm``."""
-        return await forget.confirm(self.store, user, token, selection, self.clock())
+        return await forget.confirm(self.store, self.jobs, user, token, selection, self.clock())
 
     async def health(self, user: str) -> Health:
         """Look the store over."""

@@ -167,7 +167,9 @@ def forgotten(done: Forgotten, user: str) -> CallToolResult:
     what = f"{_messages(done.messages)} and {_profile_lines(done.items)} of user {user}"
     erased = "Nothing of it is left in the store."
     if done.pending:
-        erased = "It can't be found any more, but bytes of it may stay on disk until a later forget."
+        erased = (
+            "It can't be found any more; its bytes are still being erased from the disk (doctor tells)."
+        )
     return answer(
         [f"Forgotten: {what}. {erased}"],
         {

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING
 
 from mem1_mcp.errors import RequestIdReusedError
+from mem1_mcp.stores.sqlite import jobs
+from mem1_mcp.stores.sqlite.hiding import visible_calls
+from mem1_mcp.text.terms import VERSION as TERMS_VERSION
 from mem1_mcp.types import ROLES, Appended, Tail, label, place_of
 
 if TYPE_CHECKING:
@@ -27,7 +31,7 @@ def append(db: apsw.Connection, call: Call) -> Appended:
             topic,
             call.arrived_at,
             call.fingerprint,
-            call.request_id,
+            _digest(call.request_id),
             json.dumps(dict(call.metadata), ensure_ascii=False) if call.metadata else None,
         ),
     ).get
@@ -49,11 +53,16 @@ def append(db: apsw.Connection, call: Call) -> Appended:
 
 
 def _earlier_delivery(db: apsw.Connection, call: Call) -> tuple[int, ...] | None:
+    hidden = visible_calls(db)
+    known = hidden and f" AND {hidden}"
     if call.request_id is not None:
+        digest = _digest(call.request_id)
         found = db.execute(
-            "SELECT fingerprint, places FROM calls WHERE request_id = ?", (call.request_id,)
+            f"SELECT fingerprint, places FROM calls WHERE request_id = ?{known}", (digest,)
         ).get
         if found is None:
+            # Of a call that is forgotten and not yet erased: its id is free again.
+            db.execute("UPDATE calls SET request_id = NULL WHERE request_id = ?", (digest,))
             return None
         fingerprint, places = found
         if fingerprint != call.fingerprint:
@@ -66,10 +75,15 @@ def _earlier_delivery(db: apsw.Connection, call: Call) -> tuple[int, ...] | None
         return None
     places = db.execute(
         "SELECT calls.places FROM topics JOIN calls ON calls.id = topics.newest_call"
-        " WHERE topics.name = ? AND calls.fingerprint = ? AND calls.arrived_at >= ?",
+        f" WHERE topics.name = ? AND calls.fingerprint = ? AND calls.arrived_at >= ?{known}",
         (call.topic, call.fingerprint, call.repeat_since),
     ).get
     return None if places is None else tuple(json.loads(places))
+
+
+def _digest(request_id: str | None) -> bytes | None:
+    # Some programs put what was said into it; equality is all that is asked of it.
+    return None if request_id is None else hashlib.sha256(request_id.encode()).digest()
 
 
 def _topic(db: apsw.Connection, name: str) -> tuple[int, Tail | None]:
@@ -100,12 +114,16 @@ def _add_messages(
                 message.name,
                 int(indexed.traits),
                 indexed.length,
+                TERMS_VERSION,
                 indexed.terms,
                 message.content,
             )
         )
-    db.executemany("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-    db.executemany("INSERT INTO words(rowid, terms) VALUES (?, ?)", [(r[0], r[8]) for r in rows])
+    db.executemany("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    db.executemany("INSERT INTO words(rowid, terms) VALUES (?, ?)", [(r[0], r[9]) for r in rows])
+    if db.execute("SELECT terms_version FROM state").get > TERMS_VERSION:
+        # Beside a newer program; that one has to index these again.
+        jobs.ask(db, "reindexing", call.arrived_at, back_to=min(row[0] for row in rows) - 1)
     db.execute("UPDATE state SET conversations = ?", (fresh,))
     assert tail is not None  # noqa: S101 - there is at least one message
     return [row[0] for row in rows], tail

@@ -1,14 +1,11 @@
-"""Connections to one user's file: how they are opened, shared between threads, and closed.
-
-One connection writes, a few read (WAL lets them go on beside the writer and beside other
-processes). Every write is one ``BEGIN IMMEDIATE`` transaction in one synchronous function, so that
-a cancelled call is whole or absent.
-"""
+"""How one user's file is made and opened, what is asked of the engine, and its errors in words."""
 
 from __future__ import annotations
 
 import os
 import random
+import secrets
+import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -23,9 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-_BUSY_WAIT_MS = 10_000
-_KEPT_READERS = 4
-
 _PRAGMAS = """
 PRAGMA synchronous=FULL;
 PRAGMA foreign_keys=ON;
@@ -34,6 +28,7 @@ PRAGMA temp_store=MEMORY;
 PRAGMA cache_size=-16000;
 PRAGMA trusted_schema=OFF;
 PRAGMA journal_size_limit=0;
+PRAGMA wal_autocheckpoint=0;
 """  # never mmap_size: it turns a cut file into a crash
 
 _NOTHING_SAVED = "Nothing of this call was saved."
@@ -45,14 +40,9 @@ def told_in_words(where: str) -> Generator[None]:
     try:
         yield
     except apsw.BusyError as error:
-        raise StoreBusyError(
-            f"Another process keeps {where} locked. {_NOTHING_SAVED} Try again in a moment."
-        ) from error
+        raise busy(where) from error
     except (apsw.NotADBError, apsw.CorruptError) as error:
-        raise StoreDamagedError(
-            f"{where} is damaged or no database at all ({error}). {_NOTHING_SAVED} The file was left "
-            "as it is: restore it from a backup, or move it away to start anew."
-        ) from error
+        raise damaged(where, f"is damaged or no database at all ({error})") from error
     except apsw.FullError as error:
         raise StoreError(f"The disk is full. {_NOTHING_SAVED} Make room and try again.") from error
     except (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError, OSError) as error:
@@ -68,6 +58,37 @@ def told_in_words(where: str) -> Generator[None]:
         raise StoreError(f"The store refused the operation ({error}). {_NOTHING_SAVED}") from error
 
 
+def busy(where: str) -> StoreBusyError:
+    """Say that others kept the file locked."""
+    return StoreBusyError(f"Another process keeps {where} locked. {_NOTHING_SAVED} Try again in a moment.")
+
+
+def damaged(where: str, what: str) -> StoreDamagedError:
+    """Say what is wrong with a file that is not touched for it."""
+    return StoreDamagedError(
+        f"{where} {what}. {_NOTHING_SAVED} The file was left as it is: restore it from a backup, or "
+        "move it away to start anew."
+    )
+
+
+class Patience:
+    """How long a connection waits for the locks of others. Shared with the thread that ends it.
+
+    SQLite's own waiting sleeps longer and longer, so with several busy processes one of them can
+    starve; and nothing can wake it when the process has to end.
+    """
+
+    def __init__(self, closing: threading.Event) -> None:
+        self._closing = closing
+        self.until = 0.0  # on the monotonic clock
+
+    def __call__(self, _attempts: int = 0) -> bool:
+        """Wait a moment; false when it was long enough."""
+        if time.monotonic() > self.until:
+            return False
+        return not self._closing.wait(random.uniform(0.001, 0.01))  # noqa: S311 - jitter, no secret
+
+
 @contextmanager
 def transaction(db: apsw.Connection) -> Generator[None]:
     """Run the block in one ``BEGIN IMMEDIATE`` transaction: all of it or nothing.
@@ -79,107 +100,151 @@ def transaction(db: apsw.Connection) -> Generator[None]:
     try:
         yield
         db.execute("COMMIT")
-    except BaseException:
+    except BaseException as error:
         if db.in_transaction:
             db.execute("ROLLBACK")
+        if isinstance(error, apsw.IOError | apsw.FullError):
+            _overwrite_the_log(db)
         raise
 
 
-def connect(path: Path, user: str) -> apsw.Connection:
-    """Open the file, made if need be; only its owner can read it. Refuse what is not ours untouched."""
-    # Made by ourselves, so that no moment exists in which others could open it. Never opened by
-    # ourselves when it is there: on POSIX closing it would drop the locks that SQLite holds on it.
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    db = apsw.Connection(str(path))
-    # Before anything else: changing the journal mode already needs locks, and writes.
-    db.set_busy_timeout(_BUSY_WAIT_MS)
-    schema.check_owner(db, str(path))
-    _use_wal(db)
-    db.execute(_PRAGMAS)
-    if not schema.is_current(db, user, str(path)):
-        with transaction(db):
-            schema.migrate(db, user)
+def _overwrite_the_log(db: apsw.Connection) -> None:
+    """Write over what a failed commit may have left at the end of the log.
+
+    It is complete there when only the last sync failed, and would come to life after a crash.
+    """
+    with suppress(apsw.Error):
+        db.execute("BEGIN IMMEDIATE; UPDATE state SET rounds = rounds; COMMIT")
+    if db.in_transaction:
+        db.execute("ROLLBACK")
+
+
+def connect(path: Path, user: str, patience: Patience, vfs: str | None = None) -> apsw.Connection:
+    """Open a user's file that is there. What is not ours, damaged or too new is refused untouched."""
+    # Not opened by ourselves, ever: on POSIX closing it would drop the locks that SQLite holds on it.
+    _check_not_empty(path)
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+    try:
+        # Before anything else: already the first read may have to wait.
+        db.set_busy_handler(patience)
+        # The last one to close writes what is in the log into the file: it must be one that scrubs.
+        db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, vfs is None)
+        schema.check_owner(db, str(path))
+        _check_not_cut(path)
+        _use_wal(db, patience)
+        db.execute(_PRAGMAS).fetchall()
+        if not schema.is_current(db, user, str(path)):
+            with transaction(db):
+                schema.migrate(db, user)
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
-def _use_wal(db: apsw.Connection) -> None:
-    """Switch to the write-ahead log; SQLite gives up on this at once, whatever the busy timeout."""
-    deadline = time.monotonic() + _BUSY_WAIT_MS / 1000
+def peek(path: Path) -> apsw.Connection:
+    """Open a file of any user's for a look that changes nothing and waits for nobody."""
+    _check_not_empty(path)
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    try:
+        schema.check_owner(db, str(path))
+        db.execute("PRAGMA query_only=ON").fetchall()
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _check_not_empty(path: Path) -> None:
+    # A file appears whole, see `create`; SQLite would take this one for new.
+    if path.stat().st_size == 0:
+        raise damaged(str(path), "is damaged: nothing is in it any more")
+
+
+def _check_not_cut(path: Path) -> None:
+    size = path.stat().st_size
+    # SQLite would fill the rest of the page with zeros. With a log, the rest may be in there.
+    if size % schema.PAGE_SIZE and not _size(_log_of(path)):
+        raise damaged(str(path), f"is damaged: its {size} bytes are no whole number of pages")
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _use_wal(db: apsw.Connection, patience: Patience) -> None:
+    """Switch to the write-ahead log where somebody left it; SQLite itself never waits to do this."""
     while True:
         try:
-            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA journal_mode=WAL").fetchall()
         except apsw.BusyError:
-            if time.monotonic() > deadline:
+            if not patience():
                 raise
-            time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - jitter, no secret
         else:
             return
 
 
-class UserFile:
-    """One user's open file. Safe to use from several threads; ``close`` waits for a write under way."""
+def create(path: Path, user: str) -> None:
+    """Make a user's file, unless another process is faster: it appears whole, or not at all.
 
-    def __init__(self, path: Path, user: str) -> None:
-        self.path = path
-        self._user = user
-        self._writer: apsw.Connection | None = None
-        self._write_lock = threading.Lock()
-        self._readers: list[apsw.Connection] = []
+    Only its owner can read it.
+    """
+    _make_private_folder(path.parent)
+    # In this order: another process may be making it just now.
+    if _size(_log_of(path)) and not path.exists():
+        raise damaged(str(path), "is missing, though its log (-wal) is there")
+    new = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.new")
+    # Made by ourselves, so that no moment exists in which others could open it.
+    os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        db = apsw.Connection(str(new), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            db.execute(f"PRAGMA page_size={schema.PAGE_SIZE}; PRAGMA synchronous=FULL").fetchall()
+            with transaction(db):
+                schema.migrate(db, user)
+            db.execute("PRAGMA journal_mode=WAL").fetchall()
+        finally:
+            db.close()
+        with suppress(FileExistsError):
+            _publish(new, path)
+    finally:
+        new.unlink(missing_ok=True)
 
-    @contextmanager
-    def writing(self) -> Generator[apsw.Connection]:
-        """Lend the one connection that writes, inside a transaction."""
-        with told_in_words(str(self.path)), self._write_lock, transaction(self._open_writer()):
-            yield self._open_writer()
 
-    @contextmanager
-    def maintaining(self) -> Generator[apsw.Connection]:
-        """Lend the connection that writes, outside any transaction."""
-        with told_in_words(str(self.path)), self._write_lock:
-            yield self._open_writer()
+def _make_private_folder(folder: Path) -> None:
+    # Modes of folders that were there before are the owner's business.
+    for missing in (folder.parent, folder):
+        if not missing.is_dir():
+            missing.parent.mkdir(parents=True, exist_ok=True)
+            missing.mkdir(mode=0o700, exist_ok=True)
 
-    @contextmanager
-    def reading(self) -> Generator[apsw.Connection]:
-        """Lend a connection that can't write; what it reads is of one moment."""
-        with told_in_words(str(self.path)):
-            try:
-                reader = self._readers.pop()
-            except IndexError:
-                reader = self._open_reader()
-            try:
-                reader.execute("BEGIN DEFERRED")
-                try:
-                    yield reader
-                finally:
-                    if reader.in_transaction:
-                        reader.execute("COMMIT")
-            except BaseException:
-                reader.close()
-                raise
-            if len(self._readers) < _KEPT_READERS:
-                self._readers.append(reader)
-            else:
-                reader.close()
 
-    def _open_writer(self) -> apsw.Connection:
-        if self._writer is None:
-            self._writer = connect(self.path, self._user)
-        return self._writer
-
-    def _open_reader(self) -> apsw.Connection:
-        reader = connect(self.path, self._user)
-        reader.pragma("query_only", "ON")
-        return reader
-
-    def close(self) -> None:
-        """Close the connections that are not lent out."""
-        with self._write_lock:
-            while self._readers:
-                self._readers.pop().close()
-            if self._writer is not None:
-                self._writer.close()
-                self._writer = None
+def _publish(new: Path, path: Path) -> None:
+    """Give a whole file its name, durably; fails where the name is taken."""
+    if sys.platform == "win32":
+        new.rename(path)
+        return
+    try:
+        path.hardlink_to(new)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if path.exists():
+            return
+        new.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def empty() -> apsw.Connection:

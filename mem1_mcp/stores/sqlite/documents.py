@@ -45,12 +45,7 @@ def save_profile(db: apsw.Connection, profile: Profile) -> bool:
 
 def keep_confirmation(db: apsw.Connection, confirmation: Confirmation, expired_at: int) -> None:
     """Keep a preview, and drop those that ran out."""
-    # What was begun must stay: it can always be finished.
-    db.execute(
-        "DELETE FROM confirmations WHERE expires_at < ?"
-        " AND (json_extract(content, '$.done') OR json_extract(content, '$.taken.messages') = 0)",
-        (expired_at,),
-    )
+    db.execute("DELETE FROM confirmations WHERE expires_at < ?", (expired_at,))
     write_confirmation(db, confirmation)
 
 

@@ -1,7 +1,6 @@
-"""What a selection finds, and how it leaves the file again.
+"""What a selection finds, and how it is forgotten: gone from every read in one transaction.
 
-An index entry can only be taken back with the terms it was made from, which is why they are kept
-beside the text.
+Messages named by id are few and leave at once. A topic, or everything, is hidden; see ``erasing``.
 """
 
 from __future__ import annotations
@@ -10,18 +9,18 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mem1_mcp.stores.sqlite import erasing, jobs
 from mem1_mcp.stores.sqlite.documents import (
     load_confirmation,
     load_profile,
     save_profile,
     write_confirmation,
 )
+from mem1_mcp.stores.sqlite.hiding import visible
 from mem1_mcp.stores.sqlite.reading import messages
 from mem1_mcp.types import Confirmation, Forgotten, Mark, Selected, Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import apsw
 
 
@@ -31,7 +30,7 @@ def select(db: apsw.Connection, selection: Selection, limit: int, skip: int) -> 
         call=db.execute("SELECT coalesce(max(id), 0) FROM calls").get,
         item=load_profile(db).next_number - 1,
     )
-    condition, values = _selected(selection, mark)
+    condition, values = _selected(db, selection, mark)
     counted, first_at, last_at = db.execute(
         f"SELECT count(*), min(said_at), max(said_at) FROM messages WHERE {condition}",
         values,
@@ -44,55 +43,59 @@ def select(db: apsw.Connection, selection: Selection, limit: int, skip: int) -> 
     return Selected(counted, first_at or 0, last_at or 0, lines, mark)
 
 
-def forget_some(db: apsw.Connection, token_hash: str, limit: int) -> Confirmation | None:
-    """Take away up to ``limit`` messages of a preview, and note in it what went so far.
-
-    The note is done when nothing is left. Another process may be taking slices of the same.
-    """
+def forget(db: apsw.Connection, token_hash: str, now: int) -> Forgotten:
+    """Forget what a preview names and note it there; pending until the job it asks for is done."""
     confirmation = load_confirmation(db, token_hash)
-    if confirmation is None or confirmation.done:
-        return confirmation
-    condition, values = _selected(confirmation.selection, confirmation.mark)
-    rows: list[Any] = db.execute(
-        "SELECT place, call, topic, name, length, terms FROM messages"
-        f" WHERE {condition} ORDER BY place LIMIT ?",
-        (*values, limit),
-    ).fetchall()
-    _take(db, rows)
-    items = _scrub_profile(db, confirmation, frozenset(row[0] for row in rows))
-    before = confirmation.taken
-    noted = replace(
-        confirmation,
-        taken=Forgotten(before.messages + len(rows), before.items + items),
-        done=len(rows) < limit,
-    )
-    if noted.done:
-        _clear_emptied(db, confirmation)
-        # The note must not keep what it says is gone.
-        noted = replace(noted, selection=Selection())
-    write_confirmation(db, noted)
-    return noted
-
-
-def _take(db: apsw.Connection, rows: list[Any]) -> None:
-    db.executemany(
-        "INSERT INTO words(words, rowid, terms) VALUES ('delete', ?, ?)",
-        [(row[0], row[5]) for row in rows],
-    )
-    db.executemany("DELETE FROM messages WHERE place = ?", [(row[0],) for row in rows])
-    db.executemany(
-        "UPDATE speakers SET messages = messages - 1 WHERE name = ?", [(r[3],) for r in rows if r[3]]
-    )
-    db.execute("DELETE FROM speakers WHERE messages <= 0")
-    db.executemany("UPDATE topics SET messages = messages - 1 WHERE id = ?", [(row[2],) for row in rows])
+    if confirmation is None:
+        return Forgotten()
+    if confirmation.done:
+        erasing_still = db.execute("SELECT count(*) FROM jobs WHERE kind = 'erasure'").get
+        return replace(confirmation.taken, pending=bool(erasing_still))
+    selection, mark = confirmation.selection, confirmation.mark
+    gone = _evidence_taken(db, selection, mark)
+    jobs.ask(db, "erasure", now)
+    taken = _take_places(db, selection) if selection.places else _hide(db, selection, mark)
+    items = _scrub_profile(db, confirmation, gone, changed=taken > 0)
+    done = Forgotten(taken, items)
+    # The note must not keep what it says is gone, nor may other previews of the same.
     db.execute(
-        "UPDATE state SET messages = messages - ?, total_length = total_length - ?",
-        (len(rows), sum(row[4] for row in rows)),
+        "DELETE FROM confirmations WHERE ? OR json_extract(content, '$.selection.topic') = ?",
+        (selection.everything, selection.topic),
     )
-    _forget_calls(db, {row[1] for row in rows}, {row[0] for row in rows})
+    write_confirmation(db, replace(confirmation, selection=Selection(), taken=done, done=True))
+    return replace(done, pending=True)
 
 
-def _forget_calls(db: apsw.Connection, calls: Iterable[int], gone: set[int]) -> None:
+def _evidence_taken(db: apsw.Connection, selection: Selection, mark: Mark) -> frozenset[int]:
+    """Return the messages the profile rests on that the selection takes."""
+    evidence = sorted({place for item in load_profile(db).items for place in item.evidence})
+    condition, values = _selected(db, selection, mark)
+    return frozenset(
+        place
+        for (place,) in db.execute(
+            "SELECT place FROM json_each(?) CROSS JOIN messages ON place = json_each.value"
+            f" WHERE {condition}",
+            (json.dumps(evidence), *values),
+        )
+    )
+
+
+def _take_places(db: apsw.Connection, selection: Selection) -> int:
+    condition, values = _selected(db, selection, Mark(0, 0))
+    rows: list[Any] = db.execute(
+        f"SELECT place, terms, name, call, topic, length FROM messages WHERE {condition}", values
+    ).fetchall()
+    if erasing.take(db, [row[:3] for row in rows]):
+        erasing.note_merge(db)
+    db.executemany("UPDATE topics SET messages = messages - 1 WHERE id = ?", [(row[4],) for row in rows])
+    _count_off(db, len(rows), sum(row[5] for row in rows))
+    _forget_calls(db, {row[3] for row in rows}, {row[0] for row in rows})
+    erasing.clear_topics(db)
+    return len(rows)
+
+
+def _forget_calls(db: apsw.Connection, calls: set[int], gone: set[int]) -> None:
+    emptied = []
     for call in calls:
         places: list[int] = json.loads(db.execute("SELECT places FROM calls WHERE id = ?", (call,)).get)
         left = [place for place in places if place not in gone]
@@ -103,51 +106,61 @@ def _forget_calls(db: apsw.Connection, calls: Iterable[int], gone: set[int]) -> 
                 (json.dumps(left), call),
             )
         else:
-            db.execute("DELETE FROM labels WHERE call = ?", (call,))
-            db.execute("DELETE FROM calls WHERE id = ?", (call,))
+            emptied.append(call)
+    erasing.drop_calls(db, emptied)
 
 
-def _scrub_profile(db: apsw.Connection, confirmation: Confirmation, gone: frozenset[int]) -> int:
+def _hide(db: apsw.Connection, selection: Selection, mark: Mark) -> int:
+    """Hide a topic, or everything; what is counted is right from now on."""
+    if selection.topic is None and not selection.everything:
+        return 0
+    condition, values = _selected(db, selection, mark)
+    found: list[Any] = db.execute(
+        f"SELECT topic, count(*), sum(length) FROM messages WHERE {condition} GROUP BY topic", values
+    ).fetchall()
+    db.executemany(
+        "UPDATE topics SET messages = messages - ? WHERE id = ?", [(counted, t) for t, counted, _ in found]
+    )
+    taken: int = sum(counted for _, counted, _ in found)
+    _count_off(db, taken, sum(length for _, _, length in found))
+    if selection.everything:
+        db.execute("INSERT INTO hidden(topic, call) VALUES (NULL, ?)", (mark.call,))
+    else:
+        db.execute(
+            "INSERT INTO hidden(topic, call) SELECT id, ? FROM topics WHERE name = ?",
+            (mark.call, selection.topic),
+        )
+    return taken
+
+
+def _count_off(db: apsw.Connection, messages_gone: int, length_gone: int) -> None:
+    db.execute(
+        "UPDATE state SET messages = messages - ?, total_length = total_length - ?",
+        (messages_gone, length_gone),
+    )
+
+
+def _scrub_profile(
+    db: apsw.Connection, confirmation: Confirmation, gone: frozenset[int], *, changed: bool
+) -> int:
     profile = load_profile(db)
     left = profile.forgetting(confirmation.selection, confirmation.mark, gone)
-    if left is profile and not gone:
+    if left is profile and not changed:
         return 0
     # Also where no line rests on it: whoever is deriving lines from it now must not save them.
     save_profile(db, replace(left, version=profile.version + 1))
     return len(profile.items) - len(left.items)
 
 
-def _clear_emptied(db: apsw.Connection, confirmation: Confirmation) -> None:
-    """Take away calls and topics that hold no message any more, as far as the selection goes."""
-    selection = confirmation.selection
-    if selection.everything:
-        values: tuple[object, ...]
-        emptied, values = "calls.id <= ? AND places = '[]'", (confirmation.mark.call,)
-    elif selection.topic is not None:
-        emptied = "calls.id <= ? AND places = '[]' AND topic = (SELECT id FROM topics WHERE name = ?)"
-        values = (confirmation.mark.call, selection.topic)
-    else:
-        emptied, values = "0", ()
-    db.execute(f"DELETE FROM labels WHERE call IN (SELECT id FROM calls WHERE {emptied})", values)
-    db.execute(f"DELETE FROM calls WHERE {emptied}", values)
-    # Other previews of the same name it too.
-    db.execute(
-        "DELETE FROM confirmations WHERE ? OR json_extract(content, '$.selection.topic') = ?",
-        (selection.everything, selection.topic),
-    )
-    db.execute(
-        "DELETE FROM topics WHERE messages <= 0"
-        " AND NOT EXISTS (SELECT 1 FROM calls WHERE calls.topic = topics.id)"
-    )
-
-
-def _selected(selection: Selection, mark: Mark) -> tuple[str, tuple[object, ...]]:
+def _selected(db: apsw.Connection, selection: Selection, mark: Mark) -> tuple[str, tuple[object, ...]]:
     """Write a selection as a condition on messages."""
+    values: list[object]
     if selection.everything:
-        return "call <= ?", (mark.call,)
-    if selection.topic is not None:
-        return (
-            "topic = (SELECT id FROM topics WHERE name = ?) AND call <= ?",
-            (selection.topic, mark.call),
-        )
-    return "place IN (SELECT value FROM json_each(?))", (json.dumps(selection.places),)
+        condition, values = "call <= ?", [mark.call]
+    elif selection.topic is not None:
+        condition = "topic = (SELECT id FROM topics WHERE name = ?) AND call <= ?"
+        values = [selection.topic, mark.call]
+    else:
+        condition, values = "place IN (SELECT value FROM json_each(?))", [json.dumps(selection.places)]
+    hidden = visible(db)
+    return condition + (hidden and f" AND {hidden}"), tuple(values)

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from mem1_mcp.stores.sqlite.hiding import visible
 from mem1_mcp.types import (
     MAX_POSITION,
     ROLES,
@@ -131,7 +132,8 @@ def _fitting(
 
 def _conditions(db: apsw.Connection, scope: Scope) -> tuple[str, tuple[object, ...]]:
     """Write a scope's filters as a condition on messages; empty when they leave nothing out."""
-    parts: list[str] = []
+    hidden = visible(db)
+    parts = [hidden] if hidden else []
     values: list[object] = []
     if scope.topic is not None:
         parts.append("topic = (SELECT id FROM topics WHERE name = ?)")
@@ -154,9 +156,11 @@ def windows(db: apsw.Connection, scope: Scope, places: Sequence[int], reach: int
     """Read the messages at and around the places."""
     condition, values = _conditions(db, scope)
     until = scope.until if scope.until is not None else 1 << 62
+    hidden = visible(db)
     sql = (
         "SELECT place, said_at, role, name, traits, length, terms,"
         f" {condition or '1'} FROM messages WHERE place BETWEEN ? AND ? AND said_at <= ?"
+        f"{hidden and ' AND ' + hidden}"
     )
     rows: list[tuple[int, int, int, str, int, int, str, int]] = []
     for first, last in _ranges(places, reach):
@@ -191,10 +195,12 @@ def _ranges(places: Sequence[int], reach: int) -> list[tuple[int, int]]:
 
 def messages(db: apsw.Connection, places: Sequence[int]) -> tuple[Stored, ...]:
     """Read messages by place, in the order asked."""
+    hidden = visible(db)
     rows = db.execute(
         "SELECT place, topics.name, role, messages.name, messages.said_at, content, calls.metadata"
         " FROM json_each(?) CROSS JOIN messages ON messages.place = json_each.value"
-        " JOIN topics ON topics.id = messages.topic JOIN calls ON calls.id = messages.call",
+        " JOIN topics ON topics.id = messages.topic JOIN calls ON calls.id = messages.call"
+        f"{hidden and ' WHERE ' + hidden}",
         (json.dumps(list(dict.fromkeys(places))),),
     )
     return tuple(
@@ -235,9 +241,11 @@ def count(db: apsw.Connection, scope: Scope) -> int:
 
 def topics(db: apsw.Connection) -> tuple[Topic, ...]:
     """Read the topics that hold messages, the one used last first."""
+    hidden = visible(db)
+    of_topic = f"FROM messages WHERE topic = topics.id{hidden and ' AND ' + hidden}"
     rows = db.execute(
-        "SELECT name, messages, (SELECT min(said_at) FROM messages WHERE topic = topics.id),"
-        " (SELECT max(said_at) FROM messages WHERE topic = topics.id) AS last_at"
+        f"SELECT name, messages, (SELECT min(said_at) {of_topic}),"
+        f" (SELECT max(said_at) {of_topic}) AS last_at"
         " FROM topics WHERE messages > 0 ORDER BY last_at DESC, name"
     )
     return tuple(Topic(*row) for row in rows)

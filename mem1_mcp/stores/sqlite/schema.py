@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import apsw
 
 APPLICATION_ID = 0x6D656D31  # "mem1"
+PAGE_SIZE = 4096  # bytes
 
 MIGRATIONS: list[Callable[[apsw.Connection, str], None]] = []
 migration = MIGRATIONS.append
@@ -39,17 +40,25 @@ def m001_messages_and_profile(db: apsw.Connection, user: str) -> None:
             conversation INTEGER, position INTEGER, said_at INTEGER) STRICT;
         CREATE TABLE calls(
             id INTEGER PRIMARY KEY AUTOINCREMENT, topic INTEGER NOT NULL, arrived_at INTEGER NOT NULL,
-            fingerprint BLOB NOT NULL, request_id TEXT UNIQUE, metadata TEXT, places TEXT NOT NULL) STRICT;
+            fingerprint BLOB NOT NULL, request_id BLOB UNIQUE, metadata TEXT, places TEXT NOT NULL) STRICT;
         CREATE TABLE labels(
             name TEXT, value TEXT, call INTEGER, PRIMARY KEY(name, value, call)) STRICT, WITHOUT ROWID;
         CREATE INDEX labels_call ON labels(call);
         CREATE TABLE messages(
             place INTEGER PRIMARY KEY, call INTEGER NOT NULL, topic INTEGER NOT NULL,
             said_at INTEGER NOT NULL, role INTEGER NOT NULL, name TEXT NOT NULL,
-            traits INTEGER NOT NULL, length INTEGER NOT NULL,
+            traits INTEGER NOT NULL, length INTEGER NOT NULL, terms_version INTEGER NOT NULL,
             terms TEXT NOT NULL, content TEXT NOT NULL) STRICT;
         CREATE INDEX messages_said ON messages(said_at);
-        CREATE INDEX messages_topic ON messages(topic, said_at);
+        -- With call and length, what a topic loses is counted without reading its messages.
+        CREATE INDEX messages_topic ON messages(topic, said_at, call, length);
+        -- Forgotten up to this call, of one topic or of all; no read may find it. Jobs erase it.
+        CREATE TABLE hidden(
+            id INTEGER PRIMARY KEY, topic INTEGER, call INTEGER NOT NULL) STRICT;
+        CREATE TABLE jobs(
+            kind TEXT PRIMARY KEY, revision INTEGER NOT NULL, due_at INTEGER,
+            progress INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, error TEXT,
+            owner TEXT, leased_until INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;
         CREATE TABLE speakers(name TEXT PRIMARY KEY, messages INTEGER NOT NULL) STRICT, WITHOUT ROWID;
         CREATE TABLE profile(
             id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL,
@@ -82,10 +91,8 @@ def migrate(db: apsw.Connection, user: str) -> None:
 
 
 def check_owner(db: apsw.Connection, where: str) -> None:
-    """Refuse another program's database; reads only. A new one has no schema yet."""
-    # In this order: another process may commit the first layout between the two reads.
-    has_schema = bool(db.execute("PRAGMA schema_version").get)
-    if has_schema and db.execute("PRAGMA application_id").get != APPLICATION_ID:
+    """Refuse another program's database; reads only."""
+    if db.execute("PRAGMA application_id").get != APPLICATION_ID:
         raise StoreDamagedError(
             f"{where} is a database of another program, not a memory of mem1-mcp. It was left "
             "untouched. Move it away or point MEM1_MEMORY_DIR elsewhere."
@@ -95,8 +102,6 @@ def check_owner(db: apsw.Connection, where: str) -> None:
 def is_current(db: apsw.Connection, user: str, where: str) -> bool:
     """Whether the layout is the newest; what is another user's or too new is refused by name."""
     version: int = db.execute("PRAGMA user_version").get
-    if version == 0:
-        return False
     if version > len(MIGRATIONS):
         oldest: int = db.execute("SELECT oldest_writer FROM state").get
         if oldest > len(MIGRATIONS):

@@ -1,0 +1,115 @@
+"""Work that nobody waits for, done in the background by whichever process has time.
+
+Jobs are rows in the store, so nothing is lost with a process. A wake-up only makes it quicker:
+polling is what finds them all. A job is leased; whoever dies holding one is followed by another when
+the lease has run out, and each step can be repeated.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import uuid
+from typing import TYPE_CHECKING
+
+import anyio
+
+from mem1_mcp.errors import LeaseLostError, StoreBusyError, StoreError
+from mem1_mcp.text.terms import index
+from mem1_mcp.types import JOB_KINDS
+
+if TYPE_CHECKING:
+    from mem1_mcp.protocols import Clock, Store
+    from mem1_mcp.types import Job, JobKind
+
+log = logging.getLogger(__name__)
+
+_LEASE_MS = 15_000
+_FIRST_LOOK_SECONDS = 2.0  # a host that starts has better things to do
+_POLL_SECONDS = 60.0
+_TURN_SECONDS = 0.02  # between steps, in which others write
+_INDEXED_AT_ONCE = 50  # messages a step
+
+_FIRST_RETRY_MS, _LONGEST_RETRY_MS = 1_000, 600_000
+_ATTEMPTS = 5  # then a job is parked; erasing is never given up
+
+
+class Jobs:
+    """Finds and does jobs of all users of a store. Lives as long as its store.
+
+    ``lease_ms`` is how long others leave a job alone after its last step.
+    """
+
+    def __init__(self, store: Store, clock: Clock, lease_ms: int = _LEASE_MS) -> None:
+        self._store = store
+        self._clock = clock
+        self._lease_ms = lease_ms
+        self._owner = uuid.uuid4().hex
+        self._woken = anyio.Event()
+
+    async def run(self) -> None:
+        """Do what is due, for ever; ended by cancellation, which loses nothing."""
+        await anyio.sleep(_FIRST_LOOK_SECONDS)
+        while True:
+            self._woken = anyio.Event()
+            await self.run_due()
+            with anyio.move_on_after(_POLL_SECONDS):
+                await self._woken.wait()
+
+    async def run_due(self) -> None:
+        """Do what is due now, until there is nothing any more."""
+        try:
+            while job := await self._store.claim_job(JOB_KINDS, self._owner, self._lease_ms):
+                await self._do(job)
+        except StoreError as error:
+            log.warning("Work in the background will be tried again: %s", error)
+
+    async def finish_soon(self, user: str, kind: JobKind, seconds: float) -> bool:
+        """Do a user's job here and now; false when that takes longer, and ``run`` goes on with it."""
+        job = await self._store.claim_job((kind,), self._owner, self._lease_ms, user)
+        done = job is not None and await self._do(job, until=anyio.current_time() + seconds)
+        if not done:
+            self._woken.set()
+        return done
+
+    async def _do(self, job: Job, until: float = math.inf) -> bool:
+        """Do a job to its end, or to a moment; where it is not done then, it is given back."""
+        ahead = job
+        try:
+            while (done_to := await self._step(ahead)) is not None:
+                ahead = done_to
+                if anyio.current_time() > until:
+                    await self._store.postpone_job(job, None, self._clock())
+                    return False
+                await anyio.sleep(_TURN_SECONDS if until == math.inf else 0)
+            return await self._store.finish_job(job)
+        except LeaseLostError:
+            return False
+        except StoreError as error:
+            await self._fail(job, error)
+            return False
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):
+                await self._store.postpone_job(job, None, self._clock())
+            raise
+
+    async def _step(self, job: Job) -> Job | None:
+        """Do a part of a job that is short enough for others; ``None`` when nothing is left of it."""
+        if job.kind == "erasure":
+            return job if await self._store.erase_some(job, self._lease_ms) else None
+        outdated = await self._store.outdated(job, _INDEXED_AT_ONCE)
+        if not outdated:
+            return None
+        indexed = {place: index(content) for place, content in outdated.items()}
+        return await self._store.reindex(job, indexed, self._lease_ms)
+
+    async def _fail(self, job: Job, error: StoreError) -> None:
+        given_up = job.attempts + 1 >= _ATTEMPTS and job.kind != "erasure"
+        pause = min(_FIRST_RETRY_MS << min(job.attempts, 16), _LONGEST_RETRY_MS)
+        jittered = int(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
+        parked = given_up and not isinstance(error, StoreBusyError)
+        log.warning(
+            "The job %s %s: %s", job.kind, "is given up" if parked else "will be tried again", error
+        )
+        await self._store.postpone_job(job, error.reason, None if parked else self._clock() + jittered)

@@ -1,0 +1,106 @@
+"""How forgotten messages leave the file: in steps, each one transaction of the caller's.
+
+FTS5 can wipe a word from its index at once (its option ``secure-delete``), which costs a millisecond a
+message: right for a few. For many, entries that cancel them are written instead, and merging the
+index afterwards leaves both out; that rewrites the index and costs the same however many they are.
+An entry can only be taken back with the terms it was made from, which is why they are kept.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mem1_mcp.stores.sqlite import jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import apsw
+
+_AT_ONCE = 100  # messages that are wiped from the index within their own transaction
+_SLICE = 500  # messages a step: it holds the write lock for some 20 ms
+_MERGED_PAGES = 400  # of the index, a step: some 40 ms
+
+# The progress of the job: the index has been cancelled in and must be merged; it is being merged.
+_TO_MERGE, _MERGING = 1, 2
+
+
+def take(db: apsw.Connection, rows: Sequence[tuple[int, str, str]]) -> bool:
+    """Take messages out: (place, terms, name) each; say whether the index has to be merged for it."""
+    many = len(rows) > _AT_ONCE
+    if many:
+        db.execute("INSERT INTO words(words, rank) VALUES ('secure-delete', 0)")
+    db.executemany("INSERT INTO words(words, rowid, terms) VALUES ('delete', ?, ?)", [r[:2] for r in rows])
+    if many:
+        db.execute("INSERT INTO words(words, rank) VALUES ('secure-delete', 1)")
+    db.executemany("DELETE FROM messages WHERE place = ?", [(row[0],) for row in rows])
+    db.executemany(
+        "UPDATE speakers SET messages = messages - 1 WHERE name = ?", [(row[2],) for row in rows if row[2]]
+    )
+    db.execute("DELETE FROM speakers WHERE messages <= 0")
+    return many
+
+
+def clear_topics(db: apsw.Connection) -> None:
+    """Take out the names of topics that nothing is in any more."""
+    db.execute(
+        "DELETE FROM topics WHERE messages <= 0"
+        " AND NOT EXISTS (SELECT 1 FROM calls WHERE calls.topic = topics.id)"
+    )
+
+
+def note_merge(db: apsw.Connection) -> None:
+    """Have the job merge the index, from the start if it was merging already."""
+    jobs.advance(db, "erasure", _TO_MERGE)
+
+
+def step(db: apsw.Connection, progress: int) -> bool:
+    """Erase a slice of what is hidden, or merge a part of the index; false when there is neither."""
+    hidden = db.execute("SELECT id, topic, call FROM hidden ORDER BY id LIMIT 1").get
+    if hidden is not None:
+        if not _erase_slice(db, *hidden[1:]):
+            db.execute("DELETE FROM hidden WHERE id = ?", (hidden[0],))
+            note_merge(db)
+        return True
+    if progress not in (_TO_MERGE, _MERGING):
+        return False
+    before = db.total_changes()
+    # A negative number begins to merge everything there is, a positive one goes on with it.
+    pages = -_MERGED_PAGES if progress == _TO_MERGE else _MERGED_PAGES
+    db.execute("INSERT INTO words(words, rank) VALUES ('merge', ?)", (pages,))
+    # The command itself counts as one.
+    merged = db.total_changes() - before > 1
+    jobs.advance(db, "erasure", _MERGING if merged else 0)
+    return True
+
+
+def _erase_slice(db: apsw.Connection, topic: int | None, call: int) -> bool:
+    """Take out the next messages of what is hidden; false when only what held them was left."""
+    condition, values = _of_hidden("call", topic, call)
+    rows: list[Any] = db.execute(
+        f"SELECT place, terms, name, call FROM messages WHERE {condition} LIMIT {_SLICE}", values
+    ).fetchall()
+    if rows:
+        take(db, [row[:3] for row in rows])
+        calls = {row[3] for row in rows}
+    else:
+        # Calls that held facts alone.
+        condition, values = _of_hidden("id", topic, call)
+        calls = {call_id for (call_id,) in db.execute(f"SELECT id FROM calls WHERE {condition}", values)}
+    drop_calls(db, calls)
+    if not rows:
+        clear_topics(db)
+    return bool(rows)
+
+
+def _of_hidden(column: str, topic: int | None, call: int) -> tuple[str, tuple[int, ...]]:
+    if topic is None:
+        return f"{column} <= ?", (call,)
+    return f"topic = ? AND {column} <= ?", (topic, call)
+
+
+def drop_calls(db: apsw.Connection, calls: Iterable[int]) -> None:
+    """Take calls out, with their labels."""
+    chosen = [(call,) for call in calls]
+    db.executemany("DELETE FROM labels WHERE call = ?", chosen)
+    db.executemany("DELETE FROM calls WHERE id = ?", chosen)

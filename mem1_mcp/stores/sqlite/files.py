@@ -1,0 +1,128 @@
+"""The folder of user files: their names, which are open, and which have work to do."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import threading
+import unicodedata
+from collections import OrderedDict
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import apsw
+
+from mem1_mcp.errors import StoreError
+from mem1_mcp.stores.sqlite import jobs
+from mem1_mcp.stores.sqlite.connection import peek, told_in_words
+from mem1_mcp.stores.sqlite.location import check_location
+from mem1_mcp.stores.sqlite.user_file import UserFile
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Generator, Iterator
+    from pathlib import Path
+
+    from mem1_mcp.types import JobKind
+
+log = logging.getLogger(__name__)
+
+_OPEN_FILES = 64
+_UNREADABLE = re.compile(r"[^a-z0-9]+")
+
+
+class UserFiles:
+    """Opens files on demand, a bounded number at once. Safe to use from several threads."""
+
+    def __init__(self, folder: Path, busy_seconds: float) -> None:
+        self.folder = folder
+        self._busy_seconds = busy_seconds
+        self._open: OrderedDict[str, UserFile] = OrderedDict()
+        self._lent: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._checked = False
+        # File to the state in which nobody found work in it.
+        self._idle: dict[str, tuple[int, ...]] = {}
+        self._users: dict[str, str] = {}
+
+    @contextmanager
+    def lent(self, user: str) -> Generator[UserFile]:
+        """Lend the user's file, which need not be there yet, and keep it open meanwhile."""
+        with self._lock:
+            if not self._checked:
+                check_location(self.folder)
+                self._checked = True
+            file = self._open.get(user)
+            if file is None:
+                file = self._open[user] = UserFile(self.path(user), user, self._busy_seconds)
+            self._open.move_to_end(user)
+            self._lent[user] = self._lent.get(user, 0) + 1
+            self._close_idle()
+        try:
+            yield file
+        finally:
+            with self._lock:
+                self._lent[user] -= 1
+
+    def with_work(self, kinds: Collection[JobKind], now: int) -> Iterator[str]:
+        """Yield the users who have a job that is due, whichever process asked for it."""
+        with told_in_words(str(self.folder)):
+            paths = sorted(self.folder.glob("*.db")) if self.folder.is_dir() else []
+        for path in paths:
+            # Most memories are asleep: what did not change has no more work than at the last look.
+            state = _state(path)
+            if self._idle.get(path.name) == state:
+                continue
+            try:
+                due = self._is_due(path, kinds, now)
+            except (StoreError, apsw.Error, OSError) as error:
+                log.warning("%s could not be looked through for work left undone: %s", path, error)
+                due = False
+            if due:
+                yield self._users[path.name]
+            elif due is None:
+                self._idle[path.name] = state
+
+    def _is_due(self, path: Path, kinds: Collection[JobKind], now: int) -> bool | None:
+        """Look into a file: ``None`` when there is no job at all."""
+        with told_in_words(str(path)):
+            db = peek(path)
+            try:
+                self._users[path.name] = db.execute("SELECT user FROM state").get
+                if jobs.is_due(db, kinds, now):
+                    return True
+                return False if jobs.told(db) else None
+            finally:
+                db.close()
+
+    def close(self) -> list[UserFile]:
+        """Forget the open files and return them, to be closed."""
+        with self._lock:
+            files = list(self._open.values())
+            self._open.clear()
+        return files
+
+    def path(self, user: str) -> Path:
+        """Name the user's file."""
+        # Names are hashes: no user can choose a path, and no file system folds two users into one.
+        digest = hashlib.sha256(unicodedata.normalize("NFC", user).encode()).hexdigest()[:24]
+        readable = _UNREADABLE.sub("-", user.lower())[:24].strip("-")
+        return self.folder / f"{readable or 'user'}-{digest}.db"
+
+    def _close_idle(self) -> None:
+        for user in list(self._open):
+            if len(self._open) <= _OPEN_FILES:
+                return
+            if not self._lent.get(user):
+                self._lent.pop(user, None)
+                self._open.pop(user).close()
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """Return what differs whenever somebody wrote: times and sizes of the file and its log."""
+    state: list[int] = []
+    for part in (path, path.with_name(path.name + "-wal")):
+        with suppress(OSError):
+            found = part.stat()
+            state += (found.st_mtime_ns, found.st_size)
+    return tuple(state)

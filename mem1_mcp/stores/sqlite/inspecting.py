@@ -1,0 +1,66 @@
+"""What ``doctor`` shows of a user's file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import apsw
+
+from mem1_mcp.stores.sqlite import jobs, schema
+from mem1_mcp.text.terms import VERSION as TERMS_VERSION
+from mem1_mcp.types import Health
+
+if TYPE_CHECKING:
+    from mem1_mcp.stores.sqlite.user_file import UserFile
+
+
+def health(file: UserFile) -> Health:
+    """Look the file over; it is written too, for a disk that can't be."""
+    facts = [
+        ("store", "SQLite"),
+        ("SQLite", f"{apsw.sqlite_lib_version()} (apsw {apsw.apsw_version()})"),
+        ("memory file", str(file.path)),
+    ]
+    if not file.exists():
+        return Health((*facts, ("state", "nothing remembered yet")))
+    facts.append(("size", f"{file.path.stat().st_size / 1e6:.1f} MB"))
+    with file.reading() as db:
+        damage = _damage(db)
+        facts.append(("integrity", damage or "ok"))
+        if damage:
+            problem = f"{file.path} is damaged: {damage}. Restore it from a backup."
+            return Health(tuple(facts), (problem,))
+        facts.append(("layout", f"{db.pragma('user_version')} of {len(schema.MIGRATIONS)}"))
+        told, wrong = _index(db)
+        facts.append(("index", told))
+        problems = [wrong] if wrong else []
+        messages, rounds = db.execute("SELECT messages, rounds FROM state").get
+        facts += [("messages", str(messages)), ("rounds", str(rounds))]
+        facts += jobs.told(db)
+        parked = db.execute("SELECT kind, error FROM jobs WHERE due_at IS NULL")
+        problems += [f"The job {kind} was given up: {error}" for kind, error in parked]
+    with file.writing() as db:
+        db.execute("UPDATE state SET rounds = rounds")
+        facts.append(("writable", "yes"))
+    return Health(tuple(facts), tuple(problems))
+
+
+def _damage(db: apsw.Connection) -> str | None:
+    try:
+        checked: str = db.execute("PRAGMA quick_check(1)").get
+    except apsw.CorruptError as error:
+        return str(error)
+    return None if checked == "ok" else checked
+
+
+def _index(db: apsw.Connection) -> tuple[str, str | None]:
+    """Tell how the index stands to this program, and what is wrong with that."""
+    made_for: int = db.execute("SELECT terms_version FROM state").get
+    told = f"terms version {made_for}, this program's is {TERMS_VERSION}"
+    if made_for > TERMS_VERSION:
+        return told, (
+            "A newer mem1-mcp uses this memory too, and its index is the newer one's: this one finds "
+            "less until it is updated."
+        )
+    left = db.execute("SELECT count(*) FROM messages WHERE terms_version < ?", (TERMS_VERSION,)).get
+    return (told + (f"; {left} messages are yet to be indexed anew" if left else "")), None

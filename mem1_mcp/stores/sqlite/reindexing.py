@@ -1,0 +1,52 @@
+"""A new index for messages that an older ``text`` split into terms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mem1_mcp.stores.sqlite import jobs
+from mem1_mcp.stores.sqlite.hiding import visible
+from mem1_mcp.text.terms import VERSION as TERMS_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import apsw
+
+    from mem1_mcp.types import Indexed, Job
+
+
+def outdated(db: apsw.Connection, after: int, limit: int) -> dict[int, str]:
+    """Find the next messages with an older index."""
+    hidden = visible(db)
+    rows = db.execute(
+        "SELECT place, content FROM messages WHERE place > ? AND terms_version < ?"
+        f"{hidden and ' AND ' + hidden} ORDER BY place LIMIT ?",
+        (after, TERMS_VERSION, limit),
+    )
+    return dict(rows)
+
+
+def reindex(db: apsw.Connection, job: Job, indexed: Mapping[int, Indexed], now: int, lease_ms: int) -> Job:
+    """Exchange the terms of messages, if nobody did it before."""
+    jobs.hold(db, job, now, lease_ms)
+    hidden = visible(db)
+    for place, new in indexed.items():
+        old = db.execute(
+            "SELECT terms, length FROM messages WHERE place = ? AND terms_version < ?"
+            f"{hidden and ' AND ' + hidden}",
+            (place, TERMS_VERSION),
+        ).get
+        if old is None:
+            continue
+        db.execute("INSERT INTO words(words, rowid, terms) VALUES ('delete', ?, ?)", (place, old[0]))
+        db.execute("INSERT INTO words(rowid, terms) VALUES (?, ?)", (place, new.terms))
+        db.execute(
+            "UPDATE messages SET terms = ?, length = ?, traits = ?, terms_version = ? WHERE place = ?",
+            (new.terms, new.length, int(new.traits), TERMS_VERSION, place),
+        )
+        db.execute("UPDATE state SET total_length = total_length + ?", (new.length - old[1],))
+    progress = max(indexed)
+    jobs.advance(db, "reindexing", progress, job.revision)
+    return replace(job, progress=progress)
