@@ -98,8 +98,14 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-async def store(tmp_path: Path, clock: HandClock) -> AsyncGenerator[Store]:
-    opened = SqliteStore(tmp_path / "memory", clock)
+def folder(tmp_path: Path) -> Path:
+    """Where the fixture ``store`` keeps its files."""
+    return tmp_path / "memory"
+
+
+@pytest.fixture
+async def store(folder: Path, clock: HandClock) -> AsyncGenerator[Store]:
+    opened = SqliteStore(folder, clock)
     yield opened
     await opened.close()
 

@@ -20,18 +20,11 @@ from anyio.streams.text import TextReceiveStream
 from mem1_mcp.errors import StoreBusyError, StoreDamagedError, StoreError, StoreTooNewError
 from mem1_mcp.protocols import Store
 from mem1_mcp.stores.sqlite import SqliteStore
-from mem1_mcp.types import Forgotten, Period, Scope, Selection, place_of
+from mem1_mcp.types import Period, Scope, Selection, place_of
 from tests.conftest import HandClock
-from tests.test_store_contract import MING, NOON, a_profile, an_item, forget, keep, preview, said
+from tests.test_store_contract import MING, NOON, keep
 
 NOISE = bytes(number * number % 251 for number in range(4096))
-MARKERS = [f"zq{number:02}marker" for number in range(25)]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Where the fixture ``store`` keeps its files."""
-    return tmp_path / "memory"
 
 
 @asynccontextmanager
@@ -50,11 +43,6 @@ async def a_users_file(folder: Path, user: str = "ming") -> Path:
         )
     (path,) = set(folder.rglob("*.db")) - before
     return path
-
-
-def bytes_of(folder: Path) -> bytes:
-    """Return the bytes of all files: the databases, their logs, whatever else there is."""
-    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
@@ -265,60 +253,6 @@ async def test_a_newer_layout_that_only_adds_is_read_and_written(folder: Path) -
         assert await store.count(MING) == 100
 
 
-@pytest.mark.parametrize("how", ["places", "topic", "everything"])
-async def test_forgotten_words_are_in_no_byte_of_any_file(store: Store, folder: Path, how: str) -> None:
-    gone: list[int] = []
-    for number, marker in enumerate(MARKERS):
-        topic = "home" if how == "places" else "zqtopic"
-        spoken = said(
-            f"Today {marker} came, and {marker}-{number}@x.cn wrote. {'la ' * 99}", name=f"{marker}n"
-        )
-        gone += await keep(
-            store, spoken, "and yes", topic=topic, metadata={f"{marker}m": marker}, request_id=f"{marker}r"
-        )
-        await keep(store, f"This stays: {number}.", topic="home")
-    items = (an_item(n, f"likes {m}", evidence=(gone[2 * n],)) for n, m in enumerate(MARKERS, start=0))
-    await store.save_profile("ming", a_profile(*items))
-    assert all(marker.encode() in bytes_of(folder) for marker in MARKERS)
-
-    selection = {
-        "places": Selection(places=tuple(gone)),
-        "topic": Selection(topic="zqtopic"),
-        "everything": Selection(everything=True),
-    }[how]
-    done = await forget(store, selection)
-
-    assert not done.pending
-    assert b"zq" not in bytes_of(folder)
-
-
-async def test_words_forgotten_from_many_topics_are_in_no_byte_of_any_file(
-    store: Store, folder: Path
-) -> None:
-    gone: list[int] = []
-    for number in range(600):
-        odd = number * number % 997  # anything without an order
-        secret = number % 3 == 0
-        content = f"{f'zq{number:03}' if secret else 'plain'} {'la ' * (10 + odd % 70)}"
-        places = await keep(store, content, topic=f"topic {odd % 20}")
-        gone += places if secret else ()
-
-    await forget(store, Selection(places=tuple(gone)))
-
-    assert b"zq" not in bytes_of(folder)
-
-
-async def test_a_forgotten_topic_that_was_previewed_twice_leaves_no_name(
-    store: Store, folder: Path
-) -> None:
-    await keep(store, "hello", topic="zqtopic")
-    await preview(store, Selection(topic="zqtopic"), "t1")
-
-    await forget(store, Selection(topic="zqtopic"), "t2")
-
-    assert b"zqtopic" not in bytes_of(folder)
-
-
 @contextmanager
 def another_process(folder: Path, statements: str) -> Generator[apsw.Connection]:
     """Keep a transaction of another connection open, as another process would."""
@@ -360,28 +294,6 @@ async def test_while_one_call_waits_for_a_lock_the_process_goes_on(folder: Path)
     await a_users_file(folder)
 
     await assert_a_call_waits_while_the_process_goes_on(folder)
-
-
-async def test_while_another_process_reads_the_old_bytes_forgetting_is_pending(
-    store: Store, folder: Path
-) -> None:
-    await keep(store, "zqmarker")
-
-    with another_process(folder, "BEGIN; SELECT * FROM messages"):
-        done = await forget(store, Selection(topic="home"))
-
-        assert done == Forgotten(messages=1, items=0, pending=True)
-        assert await store.count(MING) == 0
-
-
-async def test_what_was_pending_is_gone_when_an_answer_says_so(store: Store, folder: Path) -> None:
-    await keep(store, "zqmarker")
-    with another_process(folder, "BEGIN; SELECT * FROM messages"):
-        await forget(store, Selection(topic="home"))
-
-    again = await store.forget("ming", "t")
-
-    assert again.pending or b"zqmarker" not in bytes_of(folder)
 
 
 async def test_two_stores_on_one_folder_lose_nothing_of_each_other(folder: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mem1_mcp.stores.sqlite import jobs
+from mem1_mcp.stores.sqlite.documents import load_profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,11 +43,27 @@ def take(db: apsw.Connection, rows: Sequence[tuple[int, str, str]]) -> bool:
 
 
 def clear_topics(db: apsw.Connection) -> None:
-    """Take out the names of topics that nothing is in any more."""
-    db.execute(
-        "DELETE FROM topics WHERE messages <= 0"
-        " AND NOT EXISTS (SELECT 1 FROM calls WHERE calls.topic = topics.id)"
-    )
+    """Take out the names of topics that nothing is in any more, wherever they stand.
+
+    A call that held facts alone keeps a topic only as long as the profile has lines of it.
+    """
+    told = {item.topic for item in load_profile(db).items}
+    emptied = [
+        topic
+        for topic, name in db.execute("SELECT id, name FROM topics WHERE messages <= 0")
+        if name not in told
+    ]
+    for topic in emptied:
+        held_facts = db.execute("SELECT id FROM calls WHERE topic = ? AND places = '[]'", (topic,))
+        drop_calls(db, [call for (call,) in held_facts])
+        name = db.execute(
+            "DELETE FROM topics WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM calls WHERE topic = ?1)"
+            " RETURNING name",
+            (topic,),
+        ).get
+        db.execute(
+            "DELETE FROM confirmations WHERE json_extract(content, '$.selection.topic') = ?", (name,)
+        )
 
 
 def note_merge(db: apsw.Connection) -> None:

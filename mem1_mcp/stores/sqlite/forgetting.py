@@ -56,6 +56,7 @@ def forget(db: apsw.Connection, token_hash: str, now: int) -> Forgotten:
     jobs.ask(db, "erasure", now)
     taken = _take_places(db, selection) if selection.places else _hide(db, selection, mark)
     items = _scrub_profile(db, confirmation, gone, changed=taken > 0)
+    erasing.clear_topics(db)
     done = Forgotten(taken, items)
     # The note must not keep what it says is gone, nor may other previews of the same.
     db.execute(
@@ -90,7 +91,6 @@ def _take_places(db: apsw.Connection, selection: Selection) -> int:
     db.executemany("UPDATE topics SET messages = messages - 1 WHERE id = ?", [(row[4],) for row in rows])
     _count_off(db, len(rows), sum(row[5] for row in rows))
     _forget_calls(db, {row[3] for row in rows}, {row[0] for row in rows})
-    erasing.clear_topics(db)
     return len(rows)
 
 

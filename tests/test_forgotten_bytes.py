@@ -1,0 +1,207 @@
+"""Forgotten words are in no byte of any file: while the server runs, and after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mem1_mcp.memory import Jobs
+from mem1_mcp.protocols import Store
+from mem1_mcp.stores.sqlite.scrubbing import scrubbed
+from mem1_mcp.types import Forgotten, Selection
+from tests.conftest import HandClock, Host
+from tests.test_sqlite_store import another_process
+from tests.test_stdio import connected
+from tests.test_store_contract import MING, a_profile, an_item, forget, keep, preview, said
+
+MARKERS = [f"zq{number:02}marker" for number in range(25)]
+
+
+def bytes_of(folder: Path) -> bytes:
+    """Return the bytes of all files: the databases, their logs, whatever else there is."""
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def a_message(content: str, role: str = "user", **more: Any) -> dict[str, Any]:
+    return {"role": role, "content": content, **more}
+
+
+async def tell_everywhere(host: Host) -> tuple[list[str], list[str]]:
+    """Put a marker into every place that can hold one; return the ids that name all of it."""
+    topic = "zqtopic"
+    long = "a long story " * 900
+    spoken = [
+        a_message("I met zquser today."),
+        a_message("You met zqassistant.", "assistant"),
+        a_message("Always say zqsystem.", "system"),
+        a_message("found: zqtool", "tool"),
+        a_message("Who am I?", name="zqspeaker"),
+        a_message("My login is user_id=zqlogin-47."),
+        a_message("Write to zqmail@example.org or https://zqhost.example/zqpath?q=zqquery"),
+        a_message("ZQUPPER, ＺＱＷＩＤＥ and zqrésumé"),
+        a_message("她住在繁體城，爱吃麻辣鲫鱼"),
+        a_message("🥜zqemoji🥜"),
+        a_message("Reference 7700770077001"),
+        a_message(f"{long} zqlong {long}"),
+        a_message("zqtwice zqtwice"),
+        a_message("zqoldtime", timestamp="2019-05-02T10:00:00"),
+    ]
+    metadata = {"zqkey": "zqvalue", "deep": {"zqdeepkey": ["zqlist", {"a": "zqdeep"}]}, "n": 7700770077002}
+    saved = await host.done(
+        "remember", messages=spoken, metadata=metadata, request_id="zqrequest", topic=topic
+    )
+    ids: list[str] = saved["message_ids"]
+    told = await host.done("remember", facts=[{"text": "Was told of zqalone"}], topic=topic)
+    items = [told["facts"][0]["id"]]
+    resting = [a_message("I moved to zqcity.")]
+    told = await host.done("remember", messages=resting, facts=[{"text": "Lives in zqcity"}], topic=topic)
+    ids += told["message_ids"]
+    old = told["facts"][0]["id"]
+    told = await host.done(
+        "remember", facts=[{"text": "Lives in zqtown", "replaces": old}], topic=topic, request_id="zqfacts"
+    )
+    items += [told["facts"][0]["id"]]
+    await host.done("remember", facts=[{"text": "Likes zqtea very much."}], topic=topic)
+    told = await host.done("remember", facts=[{"text": "likes zqtea very much"}], topic=topic)
+    items += [told["facts"][0]["id"]]
+    await host.done("forget", topic=topic)  # a preview that is never confirmed
+    return ids, items
+
+
+def markers_in(folder: Path) -> set[str]:
+    """Return the markers that can be read in the bytes of any file, as said or as indexed."""
+    held = bytes_of(folder).lower()
+    words = [
+        *"user assistant system tool speaker login mail host path query upper wide resum emoji".split(),
+        *"long twice oldtime key value deepkey list deep request topic alone city facts town tea".split(),
+    ]
+    looked_for = [f"zq{word}" for word in words]
+    looked_for += ["繁體", "繁体", "麻辣", "鲫鱼", "zqrésumé", "7700770077001", "7700770077002"]
+    return {each for each in looked_for if each.encode() in held}
+
+
+@pytest.mark.parametrize("how", ["ids", "topic", "everything"])
+async def test_a_marker_in_every_place_is_gone_while_the_server_runs_and_after(
+    tmp_path: Path, how: str
+) -> None:
+    async with connected(tmp_path) as host:
+        await host.done("remember", messages=[a_message("I have a cat.")], topic="home")
+        ids, items = await tell_everywhere(host)
+        before = markers_in(tmp_path)
+
+        selections: dict[str, dict[str, Any]] = {
+            "ids": {"ids": [*ids, *items]},
+            "topic": {"topic": "zqtopic"},
+            "everything": {"everything": True},
+        }
+        shown = await host.done("forget", **selections[how])
+        done = await host.done("forget", confirm=shown["confirm"])
+
+        assert done["pending"] is False
+        assert markers_in(tmp_path) == set()
+        assert (await host.done("recall", query="zquser zqcity"))["more"] == 0
+    assert markers_in(tmp_path) == set()
+    # A request's id is kept as a digest.
+    assert before >= {"zquser", "zqtopic", "zqvalue", "zqtown", "zqlong", "zqresum", "繁体", "麻辣"}
+    assert "zqrequest" not in before
+
+    async with connected(tmp_path) as host:
+        assert "zq" not in await host.text("recall")
+        assert "zq" not in await host.profile()
+    assert markers_in(tmp_path) == set()
+
+
+@pytest.mark.parametrize("how", ["places", "topic", "everything"])
+async def test_forgotten_words_are_in_no_byte_of_any_file(store: Store, folder: Path, how: str) -> None:
+    gone: list[int] = []
+    for number, marker in enumerate(MARKERS):
+        topic = "home" if how == "places" else "zqtopic"
+        spoken = said(
+            f"Today {marker} came, and {marker}-{number}@x.cn wrote. {'la ' * 99}", name=f"{marker}n"
+        )
+        gone += await keep(
+            store, spoken, "and yes", topic=topic, metadata={f"{marker}m": marker}, request_id=f"{marker}r"
+        )
+        await keep(store, f"This stays: {number}.", topic="home")
+    items = (an_item(n, f"likes {m}", evidence=(gone[2 * n],)) for n, m in enumerate(MARKERS, start=0))
+    await store.save_profile("ming", a_profile(*items))
+    assert all(marker.encode() in bytes_of(folder) for marker in MARKERS)
+
+    selection = {
+        "places": Selection(places=tuple(gone)),
+        "topic": Selection(topic="zqtopic"),
+        "everything": Selection(everything=True),
+    }[how]
+    done = await forget(store, selection)
+
+    assert not done.pending
+    assert b"zq" not in bytes_of(folder)
+
+
+async def test_words_forgotten_from_many_topics_are_in_no_byte_of_any_file(
+    store: Store, folder: Path
+) -> None:
+    gone: list[int] = []
+    for number in range(600):
+        odd = number * number % 997  # anything without an order
+        secret = number % 3 == 0
+        content = f"{f'zq{number:03}' if secret else 'plain'} {'la ' * (10 + odd % 70)}"
+        places = await keep(store, content, topic=f"topic {odd % 20}")
+        gone += places if secret else ()
+
+    await forget(store, Selection(places=tuple(gone)))
+
+    assert b"zq" not in bytes_of(folder)
+
+
+async def test_a_forgotten_topic_that_was_previewed_twice_leaves_no_name(
+    store: Store, folder: Path
+) -> None:
+    await keep(store, "hello", topic="zqtopic")
+    await preview(store, Selection(topic="zqtopic"), "t1")
+
+    await forget(store, Selection(topic="zqtopic"), "t2")
+
+    assert b"zqtopic" not in bytes_of(folder)
+
+
+async def test_while_another_process_reads_the_old_bytes_forgetting_is_pending(
+    store: Store, folder: Path
+) -> None:
+    await keep(store, "zqmarker")
+
+    with another_process(folder, "BEGIN; SELECT * FROM messages"):
+        done = await forget(store, Selection(topic="home"))
+
+        assert done == Forgotten(messages=1, items=0, pending=True)
+        assert await store.count(MING) == 0
+
+
+async def test_what_was_pending_is_erased_when_the_other_process_is_done(
+    store: Store, folder: Path, clock: HandClock
+) -> None:
+    await keep(store, "zqmarker")
+    with another_process(folder, "BEGIN; SELECT * FROM messages"):
+        await forget(store, Selection(topic="home"))
+    clock.forward(minutes=1)
+
+    await Jobs(store, clock).run_due()
+
+    assert not (await store.forget("ming", "t")).pending
+    assert b"zqmarker" not in bytes_of(folder)
+
+
+def test_a_page_loses_what_lies_between_its_pointers_and_its_cells() -> None:
+    a_leaf_with_one_cell = b"\x0d\0\0\0\x01\x0f\xf0\0\x0f\xf0".ljust(4080, b"s") + b"c" * 16
+
+    assert scrubbed(a_leaf_with_one_cell, 4096) == a_leaf_with_one_cell[:10].ljust(4080, b"\0") + b"c" * 16
+    first = b"SQLite format 3".ljust(100, b"h") + a_leaf_with_one_cell[:3996]
+    assert scrubbed(first, 0)[:110] == first[:110]
+    assert scrubbed(first, 0)[110:] == bytes(3970) + first[4080:]
+
+
+@pytest.mark.parametrize("page", [b"\0\0\0\x07" + b"x" * 4092, b"\x0d\0\0\xff\xff\0\x01" + b"x" * 4089])
+def test_a_page_that_is_none_of_a_tree_is_left_alone(page: bytes) -> None:
+    assert scrubbed(page, 4096) is page
