@@ -83,7 +83,7 @@ class Jobs:
                     await self._store.postpone_job(job, None, self._clock())
                     return False
                 await anyio.sleep(_TURN_SECONDS if until == math.inf else 0)
-            return await self._store.finish_job(job)
+            finished = await self._store.finish_job(job)
         except LeaseLostError:
             return False
         except StoreError as error:
@@ -93,6 +93,8 @@ class Jobs:
             with anyio.CancelScope(shield=True):
                 await self._store.postpone_job(job, None, self._clock())
             raise
+        log.info("The job %s %s", job.kind, "is done" if finished else "was asked for again meanwhile")
+        return finished
 
     async def _step(self, job: Job) -> Job | None:
         """Do a part of a job that is short enough for others; ``None`` when nothing is left of it."""

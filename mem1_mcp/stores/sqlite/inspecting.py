@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from mem1_mcp.stores.sqlite import jobs, schema
+from mem1_mcp.stores.sqlite.reindexing import beside_a_newer_program
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
 from mem1_mcp.types import Health
 
@@ -31,9 +32,9 @@ def health(file: UserFile) -> Health:
             problem = f"{file.path} is damaged: {damage}. Restore it from a backup."
             return Health(tuple(facts), (problem,))
         facts.append(("layout", f"{db.pragma('user_version')} of {len(schema.MIGRATIONS)}"))
-        told, wrong = _index(db)
-        facts.append(("index", told))
-        problems = [wrong] if wrong else []
+        facts.append(("index", _index(db)))
+        newer = beside_a_newer_program(db)
+        problems = [newer] if newer else []
         messages, rounds = db.execute("SELECT messages, rounds FROM state").get
         facts += [("messages", str(messages)), ("rounds", str(rounds))]
         facts += jobs.told(db)
@@ -53,14 +54,8 @@ def _damage(db: apsw.Connection) -> str | None:
     return None if checked == "ok" else checked
 
 
-def _index(db: apsw.Connection) -> tuple[str, str | None]:
-    """Tell how the index stands to this program, and what is wrong with that."""
+def _index(db: apsw.Connection) -> str:
     made_for: int = db.execute("SELECT terms_version FROM state").get
-    told = f"terms version {made_for}, this program's is {TERMS_VERSION}"
-    if made_for > TERMS_VERSION:
-        return told, (
-            "A newer mem1-mcp uses this memory too, and its index is the newer one's: this one finds "
-            "less until it is updated."
-        )
     left = db.execute("SELECT count(*) FROM messages WHERE terms_version < ?", (TERMS_VERSION,)).get
-    return (told + (f"; {left} messages are yet to be indexed anew" if left else "")), None
+    told = f"terms version {made_for}, this program's is {TERMS_VERSION}"
+    return told + (f"; {left} messages are yet to be indexed anew" if left else "")

@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from mem1_mcp.types import Indexed, Job
 
 
+def beside_a_newer_program(db: apsw.Connection) -> str | None:
+    """Say so where the index is made by terms that this program does not know."""
+    if db.execute("SELECT terms_version FROM state").get <= TERMS_VERSION:
+        return None
+    return (
+        "A newer mem1-mcp uses this memory too, and its index is the newer one's: this one finds less "
+        "until it is updated."
+    )
+
+
 def outdated(db: apsw.Connection, after: int, limit: int) -> dict[int, str]:
     """Find the next messages with an older index."""
     hidden = visible(db)

@@ -24,6 +24,7 @@ from mem1_mcp.stores.sqlite.connection import (
     told_in_words,
     transaction,
 )
+from mem1_mcp.stores.sqlite.reindexing import beside_a_newer_program
 from mem1_mcp.stores.sqlite.scrubbing import scrubbing_vfs
 
 if TYPE_CHECKING:
@@ -169,6 +170,8 @@ class UserFile:
             self._writer = connect(self.path, self._user, self._patience)
             self._writer.set_wal_hook(self._note_log)
             self._identity = self._look()
+            if told := beside_a_newer_program(self._writer):
+                log.warning("%s: %s", self.path, told)
         return self._writer
 
     def _note_log(self, _db: apsw.Connection, _name: str, pages: int) -> int:
