@@ -14,7 +14,7 @@ from tests.conftest import HandClock, a_memory, host_of
 
 LOCAL = [
     ("/", "ext4", "rw,relatime"),
-    ("/dev/shm", "tmpfs", "rw"),
+    ("/run", "tmpfs", "rw"),
     ("/home", "btrfs", "rw"),
     ("/media/usb", "fuseblk", "rw"),
     ("/mnt/safe", "fuse.gocryptfs", "rw"),

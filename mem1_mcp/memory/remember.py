@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from mem1_mcp.errors import StoreError
+from mem1_mcp.errors import InvalidRequestError, StoreError
 from mem1_mcp.memory import profile as profiles
 from mem1_mcp.memory.secrets import mask
 from mem1_mcp.text.terms import index
@@ -137,7 +137,7 @@ def _mask_secrets(asked: Remember, kinds: list[str]) -> Remember:
 
     def clean_value(name: str, value: object) -> object:
         if isinstance(value, dict):
-            return {key: clean_value(str(key), held) for key, held in value.items()}
+            return {clean(str(key)): clean_value(str(key), held) for key, held in value.items()}
         if isinstance(value, list):
             return [clean_value(name, held) for held in value]
         if not isinstance(value, str):
@@ -147,11 +147,16 @@ def _mask_secrets(asked: Remember, kinds: list[str]) -> Remember:
         cleaned = clean(named + value)
         return cleaned.removeprefix(named) if cleaned.startswith(named) else clean(value)
 
+    if found := mask(asked.topic).kinds:
+        # Masked, it would be another topic than the one that is asked for next time.
+        raise InvalidRequestError(
+            f"topic: holds a secret ({found[0]}). Nothing was saved. Choose a name without it."
+        )
     return replace(
         asked,
         messages=tuple(
             replace(said, content=clean(said.content), name=clean(said.name)) for said in asked.messages
         ),
         facts=tuple(replace(fact, text=clean(fact.text)) for fact in asked.facts),
-        metadata={name: clean_value(name, value) for name, value in asked.metadata.items()},
+        metadata={clean(name): clean_value(name, value) for name, value in asked.metadata.items()},
     )

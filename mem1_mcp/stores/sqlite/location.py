@@ -80,7 +80,10 @@ def check_location(folder: Path) -> None:
 def _mounts() -> list[tuple[str, str, str]]:
     import psutil  # only where a store is opened
 
-    return [(part.mountpoint, part.fstype, part.opts) for part in psutil.disk_partitions(all=True)]
+    try:
+        return [(part.mountpoint, part.fstype, part.opts) for part in psutil.disk_partitions(all=True)]
+    except (OSError, psutil.Error):
+        return []  # a system that does not tell is trusted
 
 
 def shared_file_system(folder: PurePath, mounts: Iterable[tuple[str, str, str]]) -> str | None:
