@@ -43,10 +43,19 @@ class Host:
         self._process.stdin.close()
         self._process.wait(15)
 
-    def _send(self, message: dict[str, Any]) -> None:
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        return self._process.pid
+
+    def write(self, line: bytes) -> None:
+        """Write one line, a message or not."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(message, ensure_ascii=False).encode() + b"\n")
+        self._process.stdin.write(line + b"\n")
         self._process.stdin.flush()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self.write(json.dumps(message, ensure_ascii=False).encode())
 
     def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """Ask and wait for the answer."""
@@ -67,6 +76,14 @@ class Host:
         if result.get("isError"):
             raise RuntimeError(result["content"][0]["text"])
         return result
+
+    def cancelled(self, tool: str, **arguments: Any) -> None:
+        """Call a tool and take the call back before the answer."""
+        self._number += 1
+        params = {"name": tool, "arguments": arguments}
+        self._send({"jsonrpc": "2.0", "id": self._number, "method": "tools/call", "params": params})
+        gone = {"requestId": self._number, "reason": "changed my mind"}
+        self._send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": gone})
 
     def timed(self, tool: str, **arguments: Any) -> float:
         """Call a tool and return the milliseconds it took."""
