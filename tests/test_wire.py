@@ -103,6 +103,15 @@ ANSWERED: dict[str, tuple[bytes, Answer]] = {
     "4000 digits": (CALL + b'{"limit":' + b"9" * 4000 + b"}}}", (7, REFUSED)),
     "an argument of 10 MB": (CALL + b'{"query":"' + b"x" * 10_000_000 + b'"}}}', (7, REFUSED)),
     "an argument named by 10 MB": (CALL + b'{"' + b"x" * 10_000_000 + b'":1}}}', (7, DONE)),
+    "a million wrong entries": (CALL + b'{"queries":[' + b"1," * 10**6 + b"1]}}}", (7, REFUSED)),
+    "a million wrong messages": (
+        CALL.replace(b"recall", b"remember") + b'{"messages":[' + b"{}," * 10**6 + b"{}]}}}",
+        (7, REFUSED),
+    ),
+    "50,000 unknown arguments": (
+        CALL + json.dumps({f"limi{number}": 1 for number in range(50_000)}).encode() + b"}}",
+        (7, DONE),
+    ),
     "an argument twice": (CALL + b'{"limit":0,"limit":1}}}', (7, DONE)),
     "a huge id": (PING.replace(b"7", b"9" * 30) + b"}", (10**30 - 1, DONE)),
     "an empty id": (PING.replace(b"7", b'""') + b"}", ("", DONE)),
