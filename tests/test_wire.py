@@ -103,11 +103,13 @@ ANSWERED: dict[str, tuple[bytes, Answer]] = {
     "4000 digits": (CALL + b'{"limit":' + b"9" * 4000 + b"}}}", (7, REFUSED)),
     "an argument of 10 MB": (CALL + b'{"query":"' + b"x" * 10_000_000 + b'"}}}', (7, REFUSED)),
     "an argument named by 10 MB": (CALL + b'{"' + b"x" * 10_000_000 + b'":1}}}', (7, DONE)),
-    "a million wrong entries": (CALL + b'{"queries":[' + b"1," * 10**6 + b"1]}}}", (7, REFUSED)),
-    "a million wrong messages": (
-        CALL.replace(b"recall", b"remember") + b'{"messages":[' + b"{}," * 10**6 + b"{}]}}}",
+    "millions of wrong entries": (CALL + b'{"queries":[' + b"1," * 2_000_000 + b"1]}}}", (7, REFUSED)),
+    "millions of wrong messages": (
+        CALL.replace(b"recall", b"remember") + b'{"messages":[' + b"[]," * 2_000_000 + b"[]]}}}",
         (7, REFUSED),
     ),
+    "a batch of millions": (b"[" + b"[]," * 2_000_000 + b"[]]", (None, NO_MESSAGE)),
+    "millions of lists cut short": (b"[" + b"[]," * 2_000_000, (None, NOT_JSON)),
     "50,000 unknown arguments": (
         CALL + json.dumps({f"limi{number}": 1 for number in range(50_000)}).encode() + b"}}",
         (7, DONE),

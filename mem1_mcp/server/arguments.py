@@ -264,7 +264,7 @@ def unknown_arguments(tool: str, raw: Mapping[str, Any]) -> list[str]:
     told = _unknown_names(MODELS[tool], raw, "")
     for field, model in (("messages", MessageArguments), ("facts", FactArguments)):
         entries = raw.get(field) if tool == "remember" else None
-        for number, entry in enumerate(entries if isinstance(entries, list) else ()):
+        for number, entry in enumerate(entries[:MAX_MESSAGES] if isinstance(entries, list) else ()):
             if len(told) < _TOLD_NAMES and isinstance(entry, dict):
                 told += _unknown_names(model, entry, f"{field}[{number}].")
     return told[:_TOLD_NAMES]
