@@ -391,14 +391,14 @@ def to_selection(arguments: ForgetArguments) -> Selection | None:
     )
 
 
-def to_skip(cursor: str | None) -> int:
+def to_skip(cursor: str | None, consequence: str = "") -> int:
     """Read a cursor: how many entries to pass over."""
     if cursor is None or cursor == "":
         return 0
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 9):  # noqa: PLR2004
         raise InvalidRequestError(
             f"cursor: {cursor[:64]!r} did not come from an answer of this tool. Leave it out to "
-            "start from the first."
+            f"start from the first. {consequence}".rstrip()
         )
     return int(cursor)
 
