@@ -118,11 +118,15 @@ async def test_a_call_cancelled_at_any_moment_is_whole_or_absent(tmp_path: Path,
 
     async with server_process(tmp_path) as wire:
         await open_in(era, wire)
-        for number in range(200):
-            await wire.write(parcel(number, era, "heron " * moments.choice([1, 1000, 10_000])))
-            for _ in range(moments.randrange(8)):  # a ping there and back is a moment
-                answers += await wire.answers_to(b"")
-            await wire.write(cancel(number))
+        for first in range(0, 200, 5):
+            numbers = range(first, first + 5)
+            for number in numbers:
+                await wire.write(parcel(number, era, "heron " * moments.choice([1, 1000, 5000])))
+                if moments.random() < 0.5:  # a ping there and back is a moment
+                    answers += await wire.answers_to(b"")
+                await wire.write(cancel(moments.randint(first, number)))
+            for number in moments.sample(numbers, 5):
+                await wire.write(cancel(number))
             answers += await wire.answers_to(b"")
             late += [answer["id"] for answer in await wire.answers_to(b"")]
         listed = await wire.ask("tools/list", {"_meta": ENVELOPE} if era == "stateless" else {})
@@ -139,6 +143,35 @@ async def test_a_call_cancelled_at_any_moment_is_whole_or_absent(tmp_path: Path,
     assert late == []
     assert set(kept.values()) <= {2}
     assert set(acknowledged(answers)) <= set(kept)
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_calls_cancelled_while_they_wait_for_their_turn_are_whole_or_absent(
+    tmp_path: Path, era: str
+) -> None:
+    numbers = range(1, 21)
+
+    async with server_process(tmp_path) as wire:
+        await open_in(era, wire)
+        await wire.write(parcel(0, era))
+        answers = [await wire.read()]
+        with locked(tmp_path):
+            for number in numbers:
+                await wire.write(parcel(number, era))
+            answers += await wire.answers_to(b"")
+            for number in numbers:
+                await wire.write(cancel(number))
+            answers += await wire.answers_to(b"")
+        await wire.write(parcel(100, era))
+        answers += [await wire.read()]
+        await wire.hang_up()
+        answers += await ends_in_time(wire)
+    kept = await kept_in(tmp_path)
+
+    assert acknowledged(answers) == [0, 100]
+    assert set(kept.values()) == {2}
+    assert {0, 100} <= set(kept)
+    assert len(kept) < len(numbers)
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -93,7 +93,7 @@ ANSWERED: dict[str, tuple[bytes, Answer]] = {
     "an empty method": (PING.replace(b"ping", b"") + b"}", (7, NO_METHOD)),
     "a call without a tool": (CALL.replace(b'"name":"recall",', b"") + b"{}}}", (7, NO_PARAMS)),
     "a tool that is a number": (CALL.replace(b'"recall"', b"5") + b"{}}}", (7, NO_PARAMS)),
-    "an unknown tool": (CALL.replace(b"recall", b"recal") + b"{}}}", (7, REFUSED)),
+    "an unknown tool": (CALL.replace(b"recall", b"remind") + b"{}}}", (7, REFUSED)),
     "arguments that are a list": (CALL + b"[]}}", (7, NO_PARAMS)),
     "arguments that are text": (CALL + b'"{}"}}', (7, NO_PARAMS)),
     "no arguments": (CALL + b"null}}", (7, DONE)),
