@@ -129,6 +129,7 @@ PASSED_OVER: dict[str, bytes] = {
     "an empty line": b"",
     "blanks": b"  \t",
     "a line end of Windows": b"\r",
+    "a byte order mark alone": b"\xef\xbb\xbf",
     "a notification of unknown kind": b'{"jsonrpc":"2.0","method":"nope"}',
     "a notification with unknown params": b'{"jsonrpc":"2.0","method":"nope","params":{"a":[NaN]}}',
     "progress of nothing": b'{"jsonrpc":"2.0","method":"notifications/progress","params":{}}',

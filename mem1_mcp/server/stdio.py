@@ -150,10 +150,9 @@ class _Wire:
                 line = await anyio.to_thread.run_sync(self._lines.next, abandon_on_cancel=True)
                 if line is None:
                     break
-                line = line.removeprefix(codecs.BOM_UTF8)  # some shells on Windows write one
-                if line.isspace():
+                if line.isspace() or line == codecs.BOM_UTF8:
                     continue
-                message = _understood(line)
+                message = _understood(line.removeprefix(codecs.BOM_UTF8))  # some shells write one
                 if isinstance(message, bytes):
                     await self._refuse(message)
                     continue
