@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 import re
 from datetime import UTC, datetime, time
@@ -28,10 +29,12 @@ MAX_FACTS = 100  # a call
 MAX_FACT = 1_000
 MAX_QUERY = 100_000
 MAX_QUERIES = 8
+_MAX_IDS = 1000
 _MAX_METADATA_KEYS = 64
 _MAX_METADATA_BYTES = 8192
 _MAX_METADATA_DEPTH = 4
 _FIRST_YEAR, _LAST_YEAR = 1900, 2200
+_TOLD_NAMES = 20
 _ITEM_ID = re.compile(r"p[0-9]{1,12}")
 
 
@@ -43,6 +46,18 @@ def _parsed(value: object) -> object:
         except (ValueError, RecursionError):
             return value
     return value
+
+
+def _entries(most: int) -> BeforeValidator:
+    """Count a list before its entries are looked at: a million wrong ones take many seconds."""
+
+    def counted(value: object) -> object:
+        entries = _parsed(value)
+        if isinstance(entries, list) and len(entries) > most:
+            raise ValueError(f"has {len(entries)} entries, {most} at most; send several calls")
+        return entries
+
+    return BeforeValidator(counted)
 
 
 def _name(text: str) -> str:
@@ -132,12 +147,8 @@ class FactArguments(_Arguments):
 class RememberArguments(_Arguments):
     """Arguments of ``remember``."""
 
-    messages: (
-        Annotated[list[MessageArguments], BeforeValidator(_parsed), Field(max_length=MAX_MESSAGES)] | None
-    ) = None
-    facts: Annotated[list[FactArguments], BeforeValidator(_parsed), Field(max_length=MAX_FACTS)] | None = (
-        None
-    )
+    messages: Annotated[list[MessageArguments], _entries(MAX_MESSAGES)] | None = None
+    facts: Annotated[list[FactArguments], _entries(MAX_FACTS)] | None = None
     topic: Name | None = None
     metadata: Metadata | None = None
     timestamp: Text | None = None
@@ -148,14 +159,7 @@ class RecallArguments(_Arguments):
     """Arguments of ``recall``."""
 
     query: Question | None = None
-    queries: (
-        Annotated[
-            list[Question],
-            BeforeValidator(_parsed),
-            Field(max_length=MAX_QUERIES),
-        ]
-        | None
-    ) = None
+    queries: Annotated[list[Question], _entries(MAX_QUERIES)] | None = None
     topic: Text | None = None
     since: Text | None = None
     until: Text | None = None
@@ -176,7 +180,7 @@ class ListTopicsArguments(_Arguments):
 class ForgetArguments(_Arguments):
     """Arguments of ``forget``."""
 
-    ids: Annotated[list[Text], BeforeValidator(_parsed), Field(max_length=1000)] | None = None
+    ids: Annotated[list[Text], _entries(_MAX_IDS)] | None = None
     topic: Name | None = None
     everything: bool | None = None
     confirm: Identifier | None = None
@@ -221,9 +225,10 @@ _CURES = {
     "string_unicode": _HALF_CHARACTER,
     "string_too_long": "has {size} characters, {max_length} at most; send less or in several parts",
     "string_too_short": "is empty; give a value, or leave it out",
-    "too_long": "has {actual_length} entries, {max_length} at most; send several calls",
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number of few digits",
+    "finite_number": "must be a whole number",
     "int_from_float": "must be a whole number",
     "greater_than_equal": "{value} is below the limit of {ge}; choose {ge} or more",
     "less_than_equal": "{value} is above the limit of {le}; choose {le} or less",
@@ -255,25 +260,24 @@ def validate(tool: str, raw: Mapping[str, Any], consequence: str) -> Any:
 
 
 def unknown_arguments(tool: str, raw: Mapping[str, Any]) -> list[str]:
-    """Name the arguments that the tool does not have, with the nearest one it has."""
+    """Name the arguments that the tool does not have, with the nearest one it has; the first few."""
     told = _unknown_names(MODELS[tool], raw, "")
     for field, model in (("messages", MessageArguments), ("facts", FactArguments)):
         entries = raw.get(field) if tool == "remember" else None
-        for number, entry in enumerate(entries if isinstance(entries, list) else ()):
-            if isinstance(entry, dict):
+        for number, entry in enumerate(entries[:MAX_MESSAGES] if isinstance(entries, list) else ()):
+            if len(told) < _TOLD_NAMES and isinstance(entry, dict):
                 told += _unknown_names(model, entry, f"{field}[{number}].")
-    return told[:20]
+    return told[:_TOLD_NAMES]
 
 
 def _unknown_names(model: type[_Arguments], raw: Mapping[str, Any], where: str) -> list[str]:
     known = {name: name for name in model.model_fields}
     meant = known | {other: name for other, name in _OTHER_NAMES.items() if name in known}
     told = []
-    for name in raw:
-        if name not in known:
-            near = difflib.get_close_matches(name.lower(), meant, n=1, cutoff=0.6)
-            hint = f" (did you mean {meant[near[0]]}?)" if near else ""
-            told.append(f"{where}{name[:64]}{hint}")
+    for name in itertools.islice((name for name in raw if name not in known), _TOLD_NAMES):
+        short = name[:64]  # the nearest name to a megabyte is long in coming
+        near = difflib.get_close_matches(short.lower(), meant, n=1, cutoff=0.6)
+        told.append(f"{where}{short}" + (f" (did you mean {meant[near[0]]}?)" if near else ""))
     return told
 
 
@@ -287,7 +291,9 @@ def _path(location: tuple[int | str, ...]) -> str:
 def _cure(problem: Any) -> str:
     value, limits = problem["input"], problem.get("ctx") or {}
     size = len(value) if isinstance(value, str) else 0
-    return _CURES.get(problem["type"], str(problem["msg"])).format(value=value, size=size, **limits)
+    shown = str(value)[:32] if isinstance(value, int) else ""
+    cure = _CURES.get(problem["type"], "is not valid here; see the description of the tool")
+    return cure.format(value=shown, size=size, **limits)
 
 
 def to_remember(arguments: RememberArguments, default_topic: str, zone: tzinfo) -> Remember:
@@ -385,14 +391,14 @@ def to_selection(arguments: ForgetArguments) -> Selection | None:
     )
 
 
-def to_skip(cursor: str | None) -> int:
+def to_skip(cursor: str | None, consequence: str = "") -> int:
     """Read a cursor: how many entries to pass over."""
     if cursor is None or cursor == "":
         return 0
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 9):  # noqa: PLR2004
         raise InvalidRequestError(
             f"cursor: {cursor[:64]!r} did not come from an answer of this tool. Leave it out to "
-            "start from the first."
+            f"start from the first. {consequence}".rstrip()
         )
     return int(cursor)
 

@@ -70,7 +70,7 @@ class Tools:
         if asked.confirm is not None:
             return wording.forgotten(await self._memory.forget(user, asked.confirm, selection), user)
         assert selection is not None  # noqa: S101 - to_selection asks for one of the two
-        skip = arguments.to_skip(asked.cursor)
+        skip = arguments.to_skip(asked.cursor, _NOTHING_FORGOTTEN)
         preview = await self._memory.preview_forgetting(user, selection, skip)
         return wording.previewed(preview, skip, user, self._memory.zone)
 
