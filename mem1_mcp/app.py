@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from mem1_mcp.settings import Settings
 
 log = logging.getLogger(__name__)
+
+_LAST_SECONDS = 1.8  # from the end of stdin, or a signal; hosts kill what takes longer
 
 
 def wall_clock() -> int:
@@ -73,11 +76,22 @@ async def _serve_stdio(settings: Settings) -> None:
         tasks.start_soon(memory.jobs.run)
         gc.freeze()
         gc.enable()
-        await stdio.serve(server)
+        await stdio.serve(server, at_end=_end_soon)
         tasks.cancel_scope.cancel()
 
 
 async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for _ in signals:
+            _end_soon()
             scope.cancel()
+
+
+def _end_soon() -> None:
+    """Have the process end in any case, even while a thread waits for another process's lock.
+
+    What that thread would write has no answer yet, so nothing acknowledged is lost with it.
+    """
+    timer = threading.Timer(_LAST_SECONDS, os._exit, [0])
+    timer.daemon = True
+    timer.start()

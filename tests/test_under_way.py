@@ -229,6 +229,28 @@ async def test_a_host_that_reads_no_answers_does_not_keep_the_server_alive(
     assert code == 0
 
 
+@pytest.mark.parametrize("end", [None, signal.SIGINT, signal.SIGTERM])
+async def test_the_end_waits_for_no_lock_of_another_process(
+    tmp_path: Path, end: signal.Signals | None
+) -> None:
+    async with server_process(tmp_path) as wire:
+        await wire.initialize()
+        await wire.ask("tools/call", parcel(0)["params"])
+        with locked(tmp_path):
+            for number in range(1, 21):
+                await wire.write(parcel(number))
+            answers = await wire.answers_to(b"")
+            if end is None:
+                await wire.hang_up()
+            else:
+                wire.process.send_signal(end)
+            answers += await ends_in_time(wire)
+    kept = await kept_in(tmp_path)
+
+    assert acknowledged(answers) == []
+    assert kept == {0: 2}
+
+
 @pytest.mark.parametrize("reading", ["meanwhile", "afterwards"])
 async def test_a_flood_is_answered_call_by_call(tmp_path: Path, reading: str) -> None:
     numbers = range(2000)

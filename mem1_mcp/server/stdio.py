@@ -33,7 +33,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, from_json
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
     from mcp.server.mcpserver import MCPServer
@@ -53,10 +53,13 @@ _PARSE_ERROR, _INVALID_REQUEST, _INTERNAL_ERROR = -32700, -32600, -32603
 _BUSY = -32010  # of those left to servers; the SDK reads -32000 as a closed connection
 
 
-async def serve(server: MCPServer[Any]) -> None:
-    """Serve one host on stdin and stdout until stdin ends; both protocol eras."""
+async def serve(server: MCPServer[Any], at_end: Callable[[], None]) -> None:
+    """Serve one host on stdin and stdout until stdin ends; both protocol eras.
+
+    ``at_end`` is called when stdin has ended and calls may still be under way.
+    """
     protocol = server._lowlevel_server  # noqa: SLF001 - the only way to own the streams
-    async with _wire() as (incoming, outgoing):
+    async with _wire(at_end) as (incoming, outgoing):
         await protocol.run(incoming, outgoing, protocol.create_initialization_options())
 
 
@@ -134,9 +137,10 @@ class _UnderWay:
 class _Wire:
     """Both directions, and the requests that wait for their answer."""
 
-    def __init__(self, source: int, sink: int) -> None:
+    def __init__(self, source: int, sink: int, at_end: Callable[[], None]) -> None:
         self._lines = _Lines(source)
         self._sink = sink
+        self._at_end = at_end
         self._under_way = _UnderWay()
         self._writing = anyio.Lock()
         self._refused, self._refusals = anyio.create_memory_object_stream[bytes](_KEPT_REFUSALS)
@@ -163,6 +167,7 @@ class _Wire:
                     await server.send(self._taken(message, len(line)))
                 except anyio.BrokenResourceError:
                     return
+            self._at_end()
             whole.deadline = anyio.current_time() + _LAST_ANSWERS_SECONDS + _LAST_WORDS_SECONDS
             with anyio.move_on_after(_LAST_ANSWERS_SECONDS):
                 await self._under_way.over()
@@ -207,7 +212,9 @@ class _Wire:
 
 
 @asynccontextmanager
-async def _wire() -> AsyncGenerator[
+async def _wire(
+    at_end: Callable[[], None],
+) -> AsyncGenerator[
     tuple[
         MemoryObjectReceiveStream[SessionMessage | Exception],
         MemoryObjectSendStream[SessionMessage],
@@ -215,7 +222,7 @@ async def _wire() -> AsyncGenerator[
 ]:
     to_server, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     outgoing, from_server = anyio.create_memory_object_stream[SessionMessage](0)
-    wire = _Wire(*_claim_descriptors())
+    wire = _Wire(*_claim_descriptors(), at_end)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(wire.read, to_server, tasks.cancel_scope)
         tasks.start_soon(wire.write, from_server)
