@@ -1,12 +1,16 @@
 """Deferred work: leased over any number of processes, done at least once, never lost."""
+# ruff: noqa: ASYNC240 - a test keeps nobody waiting
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
 from mem1_mcp.errors import LeaseLostError, StoreError
 from mem1_mcp.memory import Jobs
 from mem1_mcp.protocols import Store
+from mem1_mcp.stores.sqlite import SqliteStore
 from mem1_mcp.types import JOB_KINDS, Job, JobKind, Scope, Selection
 from tests.conftest import HandClock
 from tests.test_store_contract import MING, found, keep, preview
@@ -267,3 +271,18 @@ async def test_what_was_hidden_can_be_said_again(store: Store) -> None:
     assert await store.count(MING) == 2
     await Jobs(store, HandClock()).run_due()
     assert await store.count(MING) == 2
+
+
+async def test_looking_for_work_leaves_no_file_behind(store: Store, folder: Path, clock: HandClock) -> None:
+    for user in ("ming", "lan"):
+        await keep(store, "hello", user=user)
+    await store.close()
+    (folder / "users" / "strange.db").write_bytes(b"no database")
+    before = sorted(folder.rglob("*"))
+
+    other = SqliteStore(folder, clock)
+    await Jobs(other, clock).run_due()
+    await other.close()
+
+    assert sorted(folder.rglob("*")) == before
+    assert (folder / "users" / "strange.db").read_bytes() == b"no database"

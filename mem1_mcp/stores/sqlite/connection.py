@@ -15,6 +15,7 @@ import apsw
 
 from mem1_mcp.errors import StoreBusyError, StoreDamagedError, StoreError
 from mem1_mcp.stores.sqlite import schema
+from mem1_mcp.stores.sqlite.scrubbing import scrubbing_vfs
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -145,8 +146,8 @@ def connect(path: Path, user: str, patience: Patience, vfs: str | None = None) -
 def peek(path: Path) -> apsw.Connection:
     """Open a file of any user's for a look that changes nothing and waits for nobody."""
     _check_not_empty(path)
-    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-    db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    # Scrubbing, since it may be the last one to close.
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=scrubbing_vfs())
     try:
         schema.check_owner(db, str(path))
         db.execute("PRAGMA query_only=ON").fetchall()
