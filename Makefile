@@ -50,8 +50,8 @@ wheel: .venv/.ready-dev ## build the package, install it in a clean place and ta
 	@out/wheel/bin/mem1-mcp --version
 	@$(bin)/python .ci/handshake.py out/wheel/bin/mem1-mcp
 
-bench: .venv/.ready-bench ## measure how well and how fast memories are found
-	$(bin)/python benchmarks/run.py
+bench: .venv/.ready-bench ## measure what calls cost, beside a bare SDK server (BENCH="--help")
+	$(bin)/python benchmarks/run.py $(BENCH)
 
 format: .venv/.ready-dev ## format the code and mend what ruff can mend
 	$(bin)/ruff format
