@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mem1_mcp.stores.sqlite import appending, connection, reading
+from mem1_mcp.stores.sqlite import appending, connection, searching
 from mem1_mcp.types import Call, Indexed, Message, Scope, Trait
 
 WORDS = ("the", "tea", "red", "green", "rare")
@@ -37,7 +37,7 @@ def exact(said: Sequence[Sequence[str]]) -> list[float]:
 @settings(max_examples=60)
 @given(SAID)
 def test_where_little_is_common_every_score_is_exact(said: list[list[str]]) -> None:
-    found = reading.candidates(memory_of(said), EVERYWHERE, WEIGHTS, (), 100)
+    found = searching.candidates(memory_of(said), EVERYWHERE, WEIGHTS, (), 100)
 
     assert sorted(found.values(), reverse=True) == exact(said)
 
@@ -47,7 +47,7 @@ def test_where_little_is_common_every_score_is_exact(said: list[list[str]]) -> N
 def test_where_much_is_common_scores_are_exact_and_rare_words_found(
     said: list[list[str]], many: int, limit: int
 ) -> None:
-    found = reading.candidates(memory_of(said), EVERYWHERE, WEIGHTS, (), limit, many)
+    found = searching.candidates(memory_of(said), EVERYWHERE, WEIGHTS, (), limit, many)
 
     left = exact(said)
     for score in found.values():
@@ -70,7 +70,7 @@ def test_in_a_scope_nothing_else_is_found_and_something_is(
     }
     inside = said[: len(said) // 2 + 1] if by == "until" else said[::2]
 
-    found = reading.candidates(db, scopes[by], WEIGHTS, (), 100, many)
+    found = searching.candidates(db, scopes[by], WEIGHTS, (), 100, many)
 
     assert sorted(found.values(), reverse=True) == exact(inside)
 
@@ -81,22 +81,22 @@ def test_an_old_topic_is_found_behind_many_newer_messages() -> None:
     db.execute("INSERT INTO topics(name) VALUES ('old')")
     db.execute("UPDATE messages SET topic = 2 WHERE place = 0")
 
-    assert reading.candidates(db, Scope("ming", topic="old"), {"tea": 1.0}, (), 5, many=3) == {0: 1.0}
+    assert searching.candidates(db, Scope("ming", topic="old"), {"tea": 1.0}, (), 5, many=3) == {0: 1.0}
 
 
 @pytest.mark.parametrize("every", [2, 3, 10])
 def test_a_common_word_is_counted_closely_enough(every: int) -> None:
     db = memory_of([["tea"] if number % every == 0 else ["red"] for number in range(600)])
 
-    counted = reading.statistics(db, ["tea", "none"], counted=5).found_in
+    counted = searching.statistics(db, ["tea", "none"], counted=5).found_in
 
     assert counted["tea"] == pytest.approx(600 / every, rel=0.3)
     assert counted["none"] == 0
-    assert reading.statistics(db, ["tea"]).found_in == {"tea": -(-600 // every)}
+    assert searching.statistics(db, ["tea"]).found_in == {"tea": -(-600 // every)}
 
 
 def test_a_word_of_one_long_conversation_is_counted_where_slices_miss_it() -> None:
     db = memory_of([["red"]] * 400)
     db.execute("UPDATE state SET messages = 1000000")
 
-    assert reading.statistics(db, ["red"], counted=20).found_in == {"red": 400}
+    assert searching.statistics(db, ["red"], counted=20).found_in == {"red": 400}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mem1_mcp.errors import RequestIdReusedError
 from mem1_mcp.stores.sqlite import jobs
-from mem1_mcp.stores.sqlite.hiding import visible_calls
+from mem1_mcp.stores.sqlite.scoping import visible_calls
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
 from mem1_mcp.types import ROLES, Appended, Tail, label, place_of
 

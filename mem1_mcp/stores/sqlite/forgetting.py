@@ -16,8 +16,8 @@ from mem1_mcp.stores.sqlite.documents import (
     save_profile,
     write_confirmation,
 )
-from mem1_mcp.stores.sqlite.hiding import visible
 from mem1_mcp.stores.sqlite.reading import messages
+from mem1_mcp.stores.sqlite.scoping import visible
 from mem1_mcp.types import Confirmation, Forgotten, Mark, Selected, Selection
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mem1_mcp.stores.sqlite import jobs
-from mem1_mcp.stores.sqlite.hiding import visible
+from mem1_mcp.stores.sqlite.scoping import visible
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
 
 if TYPE_CHECKING:

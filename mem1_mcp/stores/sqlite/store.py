@@ -17,6 +17,7 @@ from mem1_mcp.stores.sqlite import (
     jobs,
     reading,
     reindexing,
+    searching,
 )
 from mem1_mcp.stores.sqlite.connection import busy, empty
 from mem1_mcp.stores.sqlite.files import UserFiles
@@ -74,11 +75,11 @@ class SqliteStore:
 
     async def statistics(self, user: str, terms: Sequence[str]) -> Statistics:
         """See ``Store.statistics``."""
-        return await self._read(user, lambda db: reading.statistics(db, terms))
+        return await self._read(user, lambda db: searching.statistics(db, terms))
 
     async def vocabulary(self, user: str, letter: str) -> Mapping[str, int]:
         """See ``Store.vocabulary``."""
-        return await self._read(user, lambda db: reading.vocabulary(db, letter))
+        return await self._read(user, lambda db: searching.vocabulary(db, letter))
 
     async def candidates(
         self,
@@ -88,7 +89,9 @@ class SqliteStore:
         limit: int,
     ) -> Mapping[int, float]:
         """See ``Store.candidates``."""
-        return await self._read(scope.user, lambda db: reading.candidates(db, scope, weights, days, limit))
+        return await self._read(
+            scope.user, lambda db: searching.candidates(db, scope, weights, days, limit)
+        )
 
     async def windows(self, scope: Scope, places: Sequence[int], reach: int) -> Windows:
         """See ``Store.windows``."""
