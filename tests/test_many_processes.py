@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -291,4 +292,32 @@ async def test_a_lock_that_lasts_is_declared_in_time_and_nothing_is_saved(tmp_pa
     assert "Nothing of this call was saved" in told
     assert kept_meanwhile == ["before the lock"]
     assert list(kept(users_file(tmp_path)).values()) == ["before the lock", "after the lock"]
+    assert_whole(users_file(tmp_path))
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("waiting", [1, 8])
+@pytest.mark.parametrize("end", ["end of stdin", "SIGTERM"])
+async def test_a_server_ends_though_writes_wait_for_a_lock(tmp_path: Path, end: str, waiting: int) -> None:
+    async with server_process(tmp_path) as wire:
+        await wire.initialize()
+        await answers(wire, [remember(1, "before the lock")])
+        with another_process(tmp_path, "BEGIN IMMEDIATE"):
+            for number in range(2, 2 + waiting):
+                await wire.write(remember(number, f"during the lock {number}"))
+            # Answered after the writes began to wait.
+            await wire.ask("tools/call", {"name": "recall", "arguments": {"query": "lock"}})
+            started = time.monotonic()
+            with anyio.fail_after(5):
+                if end == "SIGTERM":
+                    wire.process.send_signal(signal.SIGTERM)
+                else:
+                    await wire.hang_up()
+                code = await wire.process.wait()
+            print(f"\nended after {time.monotonic() - started:.2f} s")  # noqa: T201
+        told = wire.errors()
+
+    assert code == 0
+    assert "Traceback" not in told
+    assert list(kept(users_file(tmp_path)).values()) == ["before the lock"]
     assert_whole(users_file(tmp_path))
