@@ -243,7 +243,7 @@ async def left_to_read(folder: Path) -> int:
     await store.close()
     assert left in {0, GONE}
     assert listed == (left > 0, left, left)
-    assert statistics.messages == STAYS + left
+    assert (statistics.messages, statistics.found_in) == (STAYS + left, {MARKER: left})
     assert topics["home"] == STAYS
     return left
 
