@@ -259,6 +259,42 @@ async def test_while_fifty_thousand_messages_are_forgotten_another_server_writes
 
 
 @pytest.mark.heavy
+async def test_what_a_reader_kept_from_being_erased_is_gone_soon_after_it(tmp_path: Path) -> None:
+    async with connected(tmp_path) as host:
+        await host.done("remember", messages=[{"role": "user", "content": "zqmarker"}], topic="work")
+        shown = await host.done("forget", topic="work")
+        with another_process(tmp_path, "BEGIN; SELECT * FROM messages"):
+            done = await host.done("forget", confirm=shown["confirm"])
+        with anyio.fail_after(12):
+            await seconds_until_gone(tmp_path, b"zqmarker")
+
+    assert done["pending"]
+
+
+@pytest.mark.heavy
+async def test_what_a_killed_server_was_erasing_the_next_one_erases(tmp_path: Path) -> None:
+    await a_memory_of(tmp_path, "zqmarker", 100, "zqmarker {} is what was said of an ordinary day.")
+    async with server_process(tmp_path) as wire:
+        await wire.initialize()
+        shown = (await answers(wire, [call(1, "forget", topic="zqmarker")]))[1]
+        await wire.write(call(2, "forget", confirm=shown["confirm"]))
+        while state_of(tmp_path)[0]:  # noqa: ASYNC110 - a file
+            await anyio.sleep(0.01)
+        wire.process.kill()
+        await wire.process.wait()
+    left = are_in_files(b"zqmarker", tmp_path)
+
+    async with server_process(tmp_path) as wire:
+        await wire.initialize()
+        with anyio.fail_after(40):  # a lease, and the pause between two looks
+            seconds = await seconds_until_gone(tmp_path, b"zqmarker")
+
+    print(f"\nerased {seconds:.1f} s after the next server began")  # noqa: T201 - a figure
+    assert left
+    assert_whole(users_file(tmp_path))
+
+
+@pytest.mark.heavy
 async def test_a_lock_of_three_seconds_is_waited_for(tmp_path: Path) -> None:
     async with server_process(tmp_path) as wire:
         await wire.initialize()
