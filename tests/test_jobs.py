@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from mem1_mcp.errors import LeaseLostError, StoreError
-from mem1_mcp.memory import Jobs
+from mem1_mcp.memory import Jobs, Memory
+from mem1_mcp.memory.recall import Recall
 from mem1_mcp.protocols import Store
 from mem1_mcp.stores.sqlite import SqliteStore
-from mem1_mcp.types import JOB_KINDS, Job, JobKind, Scope, Selection
+from mem1_mcp.types import JOB_KINDS, Job, JobKind, Scope, Selection, Statistics
 from tests.conftest import HandClock
-from tests.test_store_contract import MING, found, keep, preview
+from tests.test_store_contract import MING, NOON, found, keep, preview, said
 
 LEASE = 15_000
 
@@ -256,6 +257,41 @@ async def test_what_is_hidden_lends_no_context_and_has_no_id(store: Store) -> No
     assert await store.messages("ming", [*places, after]) == await store.messages("ming", [after])
     assert (await store.select("ming", Selection(everything=True), 9)).messages == 1
     assert (await store.select("ming", Selection(places=tuple(places)), 9)).messages == 0
+
+
+async def test_what_is_hidden_is_counted_in_no_statistics(store: Store) -> None:
+    await keep(store, said("green tea", name="Ann"))
+    zebra = (said(f"zebra tea {number}", NOON + 1, name="zebra") for number in range(200))
+    await keep(store, *zebra, topic="zebra")
+    await preview(store, Selection(topic="zebra"))
+
+    await store.forget("ming", "t")
+
+    assert await store.statistics("ming", ["tea", "zebra"]) == Statistics(
+        messages=1,
+        total_length=2,
+        found_in={"tea": 1, "zebra": 0},
+        names=("Ann",),
+        first_at=NOON,
+        last_at=NOON,
+    )
+    assert await store.vocabulary("ming", "z") == {}
+    assert (await store.vocabulary("ming", "t")) == {"tea": 1}
+
+
+async def test_what_stays_is_found_while_the_rest_is_being_erased(store: Store, memory: Memory) -> None:
+    await keep(
+        store, "Ann drinks green tea", "We saw a heron at the lake", *("and so on" for _ in range(9))
+    )
+    await keep(store, *(f"old tea {number}" for number in range(600)), topic="work")
+    await preview(store, Selection(topic="work"))
+
+    await store.forget("ming", "t")
+
+    while_hidden = await memory.recall(Recall(MING, ("tea",), limit=3))
+    await Jobs(store, HandClock()).run_due()
+    assert while_hidden.hits[0].text == "Ann drinks green tea"
+    assert while_hidden == await memory.recall(Recall(MING, ("tea",), limit=3))
 
 
 async def test_what_was_hidden_can_be_said_again(store: Store) -> None:

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 _LEASE_MS = 15_000
 _FIRST_LOOK_SECONDS = 2.0  # a host that starts has better things to do
-_POLL_SECONDS = 60.0
+_POLL_SECONDS = 15.0  # a lease: what a killed process left is taken up soon
 _TURN_SECONDS = 0.02  # between steps, in which others write
 _INDEXED_AT_ONCE = 50  # messages a step
 
@@ -47,6 +47,7 @@ class Jobs:
         self._lease_ms = lease_ms
         self._owner = uuid.uuid4().hex
         self._woken = anyio.Event()
+        self._pause_seconds = _POLL_SECONDS
 
     async def run(self) -> None:
         """Do what is due, for ever; ended by cancellation, which loses nothing."""
@@ -54,7 +55,8 @@ class Jobs:
         while True:
             self._woken = anyio.Event()
             await self.run_due()
-            with anyio.move_on_after(_POLL_SECONDS):
+            pause, self._pause_seconds = self._pause_seconds, _POLL_SECONDS
+            with anyio.move_on_after(pause):
                 await self._woken.wait()
 
     async def run_due(self) -> None:
@@ -110,6 +112,8 @@ class Jobs:
         given_up = job.attempts + 1 >= _ATTEMPTS and job.kind != "erasure"
         pause = min(_FIRST_RETRY_MS << min(job.attempts, 16), _LONGEST_RETRY_MS)
         jittered = int(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
+        # One that failed within a call too: what it woke finds that it is not due yet.
+        self._pause_seconds = min(self._pause_seconds, jittered / 1000)
         parked = given_up and not isinstance(error, StoreBusyError)
         log.warning(
             "The job %s %s: %s", job.kind, "is given up" if parked else "will be tried again", error

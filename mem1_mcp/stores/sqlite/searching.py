@@ -11,7 +11,7 @@ from functools import partial
 from heapq import nlargest
 from typing import TYPE_CHECKING, Any
 
-from mem1_mcp.stores.sqlite.scoping import conditions
+from mem1_mcp.stores.sqlite.scoping import conditions, visible
 from mem1_mcp.types import Period, Scope, Statistics, place_of
 
 if TYPE_CHECKING:
@@ -45,13 +45,19 @@ def statistics(db: apsw.Connection, terms: Sequence[str], counted: int = _COUNTE
     ).get
     # An estimate costs as much as counting some ten thousand.
     most = counted if messages > _LARGE * counted else messages + 1
-    found_in = {term: _count_up_to(db, term, most) for term in terms}
+    hidden = visible(db)
+    found_in = {term: _count_up_to(db, term, most, hidden) for term in terms}
     common = [term for term, found in found_in.items() if found >= most]
     if common:
-        found_in |= _estimates(db, common, messages, conversations, counted)
-    names: list[Any] = db.execute("SELECT name FROM speakers").fetchall()
+        found_in |= _estimates(db, common, messages, conversations, counted, hidden)
+    names: list[Any] = db.execute(
+        f"SELECT DISTINCT name FROM messages WHERE name <> '' AND {hidden} ORDER BY name"
+        if hidden
+        else "SELECT name FROM speakers"
+    ).fetchall()
+    of_left = f"FROM messages{hidden and ' WHERE ' + hidden}"
     first_at, last_at = db.execute(
-        "SELECT (SELECT min(said_at) FROM messages), (SELECT max(said_at) FROM messages)"
+        f"SELECT (SELECT min(said_at) {of_left}), (SELECT max(said_at) {of_left})"
     ).get
     return Statistics(
         messages=messages,
@@ -63,15 +69,23 @@ def statistics(db: apsw.Connection, terms: Sequence[str], counted: int = _COUNTE
     )
 
 
-def _count_up_to(db: apsw.Connection, term: str, most: int) -> int:
+def _count_up_to(db: apsw.Connection, term: str, most: int, hidden: str = "") -> int:
+    # The index alone holds what is hidden too: counted with it, a term would weigh less than nothing.
+    joined = f"CROSS JOIN messages ON place = words.rowid AND {hidden}" if hidden else ""
     counted: int = db.execute(
-        "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)", (_phrase(term), most)
+        f"SELECT count(*) FROM (SELECT 1 FROM words {joined} WHERE words MATCH ? LIMIT ?)",
+        (_phrase(term), most),
     ).get
     return counted
 
 
 def _estimates(
-    db: apsw.Connection, terms: Sequence[str], messages: int, conversations: int, least: int
+    db: apsw.Connection,
+    terms: Sequence[str],
+    messages: int,
+    conversations: int,
+    least: int,
+    hidden: str,
 ) -> dict[str, int]:
     """Count terms in slices of the conversations, and in all of them where the slices hold too little."""
     step = max(conversations // _SLICES, 1)
@@ -83,7 +97,7 @@ def _estimates(
     sampled = sum(db.execute(_IN_SLICE.format(""), each).get for each in slices)
     # Where a few conversations hold almost everything the slices may have missed them.
     if 4 * sampled < sample:
-        return {term: _count_up_to(db, term, messages + 1) for term in terms}
+        return {term: _count_up_to(db, term, messages + 1, hidden) for term in terms}
     # One by one: a join with the slices takes four times as long.
     holding = _IN_SLICE.format("words MATCH ? AND")
     found = {
@@ -94,10 +108,14 @@ def _estimates(
 
 def vocabulary(db: apsw.Connection, letter: str) -> Mapping[str, int]:
     """Read the indexed terms with one first letter."""
+    hidden = visible(db)
     after = chr(ord(letter) + 1)
-    return dict(
+    indexed: dict[str, int] = dict(
         db.execute("SELECT term, doc FROM vocabulary WHERE term >= ? AND term < ?", (letter, after))
     )
+    if not hidden:
+        return indexed
+    return {term: left for term, most in indexed.items() if (left := _count_up_to(db, term, most, hidden))}
 
 
 def candidates(
