@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -322,3 +323,19 @@ async def test_looking_for_work_leaves_no_file_behind(store: Store, folder: Path
 
     assert sorted(folder.rglob("*")) == before
     assert (folder / "users" / "strange.db").read_bytes() == b"no database"
+
+
+async def test_what_is_left_of_a_file_that_was_being_made_is_taken_away(
+    store: Store, folder: Path, clock: HandClock
+) -> None:
+    await keep(store, "hello")
+    left, fresh = (folder / "users" / f".lan-{name}.new" for name in ("left", "fresh"))
+    for path in (left, fresh):
+        path.write_bytes(b"an empty layout")
+    clock.now = int(fresh.stat().st_mtime * 1000) + 1000
+    os.utime(left, (clock.now / 1000 - 7200, clock.now / 1000 - 7200))
+
+    await Jobs(store, clock).run_due()
+
+    assert not left.exists()
+    assert fresh.exists()

@@ -26,11 +26,14 @@ PRAGMA synchronous=FULL;
 PRAGMA foreign_keys=ON;
 PRAGMA secure_delete=ON;
 PRAGMA temp_store=MEMORY;
-PRAGMA cache_size=-16000;
+PRAGMA cache_size=-8000;
 PRAGMA trusted_schema=OFF;
 PRAGMA journal_size_limit=0;
 PRAGMA wal_autocheckpoint=0;
 """  # never mmap_size: it turns a cut file into a crash
+
+_UNFINISHED = ".new"
+UNFINISHED = f".*{_UNFINISHED}*"  # files that are being made, and their journals
 
 _NOTHING_SAVED = "Nothing of this call was saved."
 
@@ -202,7 +205,7 @@ def create(path: Path, user: str) -> None:
     # In this order: another process may be making it just now.
     if _size(_log_of(path)) and not path.exists():
         raise damaged(str(path), "is missing, though its log (-wal) is there")
-    new = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.new")
+    new = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{_UNFINISHED}")
     # Made by ourselves, so that no moment exists in which others could open it.
     os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     try:

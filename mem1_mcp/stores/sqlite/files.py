@@ -15,7 +15,7 @@ import apsw
 
 from mem1_mcp.errors import StoreError
 from mem1_mcp.stores.sqlite import jobs
-from mem1_mcp.stores.sqlite.connection import peek, told_in_words
+from mem1_mcp.stores.sqlite.connection import UNFINISHED, peek, told_in_words
 from mem1_mcp.stores.sqlite.location import check_location
 from mem1_mcp.stores.sqlite.user_file import UserFile
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _OPEN_FILES = 64
+_MAKING_MS = 3_600_000  # making a file takes some milliseconds
 _UNREADABLE = re.compile(r"[^a-z0-9]+")
 
 
@@ -68,6 +69,7 @@ class UserFiles:
         """Yield the users who have a job that is due, whichever process asked for it."""
         with told_in_words(str(self.folder)):
             paths = sorted(self.folder.glob("*.db")) if self.folder.is_dir() else []
+            self._clear_unfinished(now)
         for path in paths:
             # Most memories are asleep: what did not change has no more work than at the last look.
             state = _state(path)
@@ -82,6 +84,13 @@ class UserFiles:
                 yield self._users[path.name]
             elif due is None:
                 self._idle[path.name] = state
+
+    def _clear_unfinished(self, now: int) -> None:
+        """Take away what is left of files that were being made when their process was killed."""
+        for path in self.folder.glob(UNFINISHED):
+            with suppress(OSError):
+                if path.stat().st_mtime * 1000 < now - _MAKING_MS:
+                    path.unlink()
 
     def _is_due(self, path: Path, kinds: Collection[JobKind], now: int) -> bool | None:
         """Look into a file: ``None`` when there is no job at all."""
