@@ -216,5 +216,8 @@ class UserFile:
         # In this order: the last one removes the log.
         for connection in (*readers, self._writer, self._checkpointer):
             if connection is not None:
-                connection.close()
+                try:
+                    connection.close()
+                except apsw.Error as error:
+                    log.warning("The log of %s stays beside it: %s", self.path, error)
         self._writer = self._checkpointer = None
