@@ -80,6 +80,8 @@ async def remember(store: Store, user: str, asked: Remember, now: int, *, maskin
         except StoreError as error:
             if not places:
                 raise
+            if error.reason == str(error):  # not certain, then
+                raise StoreError(f"The messages of this call are saved. Of its facts: {error}") from error
             raise StoreError(
                 f"The messages of this call are saved, its facts are not: {error.reason} Send the facts "
                 "again, without the messages."

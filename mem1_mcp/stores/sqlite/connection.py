@@ -45,8 +45,11 @@ def told_in_words(where: str) -> Generator[None]:
         yield
     except apsw.BusyError as error:
         raise busy(where) from error
-    except (apsw.NotADBError, apsw.CorruptError) as error:
+    except apsw.NotADBError as error:
         raise damaged(where, f"is damaged or no database at all ({error})") from error
+    except apsw.CorruptError as error:
+        # SQLite says this too where the disk refuses to read.
+        raise damaged(where, f"is damaged, or its disk can't be read ({error})") from error
     except apsw.FullError as error:
         raise StoreError(f"The disk is full. {_NOTHING_SAVED} Make room and try again.") from error
     except (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError, OSError) as error:
@@ -73,6 +76,16 @@ def damaged(where: str, what: str) -> StoreDamagedError:
         f"{where} {what}. {_NOTHING_SAVED} The file was left as it is: restore it from a backup, or "
         "move it away to start anew."
     )
+
+
+class NotCertainError(StoreError):
+    """The disk failed in the last moment of a commit, and again when that was to be undone."""
+
+    def __init__(self, error: apsw.Error) -> None:
+        super().__init__(
+            f"The disk failed ({error}). It is not certain whether this call was done. Check the disk, "
+            "then look what is there before it is sent again."
+        )
 
 
 class Patience:
@@ -105,22 +118,43 @@ def transaction(db: apsw.Connection) -> Generator[None]:
         yield
         db.execute("COMMIT")
     except BaseException as error:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
+        with suppress(apsw.Error):  # the first one tells more
+            _roll_back(db)
         if isinstance(error, apsw.IOError | apsw.FullError):
-            _overwrite_the_log(db)
+            overwritten = _overwrite_the_log(db)
+            if not overwritten and getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_FSYNC:
+                raise NotCertainError(error) from error
         raise
 
 
-def _overwrite_the_log(db: apsw.Connection) -> None:
-    """Write over what a failed commit may have left at the end of the log.
+def _roll_back(db: apsw.Connection) -> None:
+    if db.in_transaction:
+        db.execute("ROLLBACK")
+
+
+def _overwrite_the_log(db: apsw.Connection) -> bool:
+    """Write over what a failed commit may have left at the end of the log; say whether that was done.
 
     It is complete there when only the last sync failed, and would come to life after a crash.
     """
-    with suppress(apsw.Error):
-        db.execute("BEGIN IMMEDIATE; UPDATE state SET rounds = rounds; COMMIT")
-    if db.in_transaction:
-        db.execute("ROLLBACK")
+    # Whether this one is synced does not matter: half of it makes the other one void as well.
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        write_a_page(db)
+        db.execute("COMMIT")
+    except apsw.IOError as error:
+        return getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_FSYNC
+    except apsw.Error:
+        return False
+    finally:
+        with suppress(apsw.Error):
+            _roll_back(db)
+    return True
+
+
+def write_a_page(db: apsw.Connection) -> None:
+    """Write without changing anything. An ``UPDATE`` to what is there already would write nothing."""
+    db.execute(f"PRAGMA user_version = {db.pragma('user_version')}")
 
 
 def connect(path: Path, user: str, patience: Patience, vfs: str | None = None) -> apsw.Connection:
@@ -212,15 +246,18 @@ def create(path: Path, user: str) -> None:
         db = apsw.Connection(str(new), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             db.execute(f"PRAGMA page_size={schema.PAGE_SIZE}; PRAGMA synchronous=FULL").fetchall()
-            with transaction(db):
-                schema.migrate(db, user)
+            db.execute("BEGIN")  # nothing to take back: without a name it is no memory yet
+            schema.migrate(db, user)
+            db.execute("COMMIT")
             db.execute("PRAGMA journal_mode=WAL").fetchall()
         finally:
             db.close()
         with suppress(FileExistsError):
             _publish(new, path)
     finally:
-        new.unlink(missing_ok=True)
+        # With the journal that is left where the disk failed.
+        for part in (new, new.with_name(new.name + "-journal")):
+            part.unlink(missing_ok=True)
 
 
 def _make_private_folder(folder: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from mem1_mcp.stores.sqlite import jobs, schema
+from mem1_mcp.stores.sqlite.connection import write_a_page
 from mem1_mcp.stores.sqlite.reindexing import beside_a_newer_program
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
 from mem1_mcp.types import Health
@@ -41,7 +42,7 @@ def health(file: UserFile) -> Health:
         parked = db.execute("SELECT kind, error FROM jobs WHERE due_at IS NULL")
         problems += [f"The job {kind} was given up: {error}" for kind, error in parked]
     with file.writing() as db:
-        db.execute("UPDATE state SET rounds = rounds")
+        write_a_page(db)
         facts.append(("writable", "yes"))
     return Health(tuple(facts), tuple(problems))
 

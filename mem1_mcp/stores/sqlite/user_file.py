@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import apsw
 
 from mem1_mcp.errors import StoreError
 from mem1_mcp.stores.sqlite.connection import (
+    NotCertainError,
     Patience,
     busy,
     connect,
@@ -84,8 +85,16 @@ class UserFile:
             elif self._identity not in (None, identity):
                 self._open_anew(identity)
             writer = self._open_writer()
-            with transaction(writer):
-                yield writer
+            try:
+                with transaction(writer):
+                    yield writer
+            except apsw.BusyError:
+                raise
+            except (apsw.Error, NotCertainError):
+                # It would stay so: open for reading only, or with an index that takes no more words.
+                _close(writer)
+                self._writer = None
+                raise
             if self._log_pages >= _LOG_PAGES:
                 self._checkpoint("PASSIVE")
 
@@ -196,8 +205,13 @@ class UserFile:
                     self.path, self._user, self._checkpoint_patience, scrubbing_vfs()
                 )
             blocked, _, _ = self._checkpointer.execute(f"PRAGMA wal_checkpoint({mode})").get
-        except (apsw.BusyError, apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError):
-            log.warning("The log of %s could not be moved into it; it stays for the next time", self.path)
+        except (apsw.Error, StoreError, OSError) as error:
+            log.warning(
+                "The log of %s could not be moved into it; it stays for the next time: %s", self.path, error
+            )
+            if self._checkpointer is not None and not isinstance(error, apsw.BusyError):
+                _close(self._checkpointer)
+                self._checkpointer = None
             return False
         if not blocked:
             self._log_pages = 0
@@ -216,8 +230,11 @@ class UserFile:
         # In this order: the last one removes the log.
         for connection in (*readers, self._writer, self._checkpointer):
             if connection is not None:
-                try:
-                    connection.close()
-                except apsw.Error as error:
-                    log.warning("The log of %s stays beside it: %s", self.path, error)
+                _close(connection)
         self._writer = self._checkpointer = None
+
+
+def _close(connection: apsw.Connection) -> None:
+    """Close, whatever its disk says to it by now."""
+    with suppress(apsw.Error):
+        connection.close()
