@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,6 +34,12 @@ async def texts(host: Host, **asked: Any) -> list[str]:
 def the_file(folder: Path) -> Path:
     (path,) = folder.rglob("*.db")
     return path
+
+
+def the_place(folder: Path) -> Path:
+    """Return where the file belongs, though it is not there."""
+    (log,) = folder.rglob("*.db-wal")
+    return log.with_name(log.name.removesuffix("-wal"))
 
 
 # A clock that is wrong, and a person who travels
@@ -129,6 +136,32 @@ async def test_a_backup_that_is_put_back_while_the_server_runs_is_read_and_writt
         assert await texts(host) == ["In the backup", "And on"]
 
 
+@pytest.mark.parametrize("before", ["read", "written"])
+async def test_a_file_that_is_replaced_alone_does_not_get_the_log_of_the_one_before(
+    store: Store, clock: HandClock, tmp_path: Path, folder: Path, before: str
+) -> None:
+    other = SqliteStore(folder, clock)
+    async with host_of(a_memory(other, clock)) as host:
+        await host.done("remember", messages=said("In the backup"))
+    await other.close()
+    backup = shutil.copy(the_file(folder), tmp_path / "backup.db")
+
+    async with host_of(a_memory(store, clock)) as host:
+        await texts(host)
+        if before == "written":
+            await host.done("remember", messages=said(*(f"After the backup {n}" for n in range(50))))
+        the_file(folder).rename(tmp_path / "before.db")
+        shutil.copy(backup, tmp_path / "copy.db").rename(the_place(folder))
+
+        assert await texts(host) == ["In the backup"]
+        await host.done("remember", messages=said("And on"))
+        assert await texts(host) == ["In the backup", "And on"]
+        assert ("integrity", "ok") in (await store.health("ming")).facts
+    # What was answered is in the file that was put aside.
+    kept = apsw.Connection(str(tmp_path / "before.db")).execute("SELECT count(*) FROM messages").get
+    assert kept == (51 if before == "written" else 1)
+
+
 async def test_a_log_without_its_file_is_no_new_memory(folder: Path, clock: HandClock) -> None:
     store = SqliteStore(folder, clock)
     async with host_of(a_memory(store, clock)) as host:
@@ -172,6 +205,66 @@ async def test_a_file_in_place_of_the_folder_is_named(store: Store, clock: HandC
         for told in (await host.refused("recall"), await host.refused("remember", messages=said("hello"))):
             assert str(folder) in told
             assert "Nothing" in told
+
+
+# Files that may not be read or written
+
+
+@pytest.fixture
+def somebody() -> Generator[Path]:
+    """Be somebody whom modes concern; return where their memory is."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has no such modes")
+    home = Path(tempfile.mkdtemp())
+    root = os.geteuid() == 0
+    if root:
+        nobody = 65_534
+        os.chown(home, nobody, nobody)
+        os.seteuid(nobody)
+    try:
+        yield home / "memory"
+    finally:
+        if root:
+            os.seteuid(0)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+async def test_a_file_that_may_only_be_read_is_read(clock: HandClock, somebody: Path) -> None:
+    store = SqliteStore(somebody, clock)
+    async with host_of(a_memory(store, clock)) as host:
+        await host.done("remember", messages=said("I like tea"))
+    await store.close()
+    the_file(somebody).chmod(0o400)
+
+    store = SqliteStore(somebody, clock)
+    async with host_of(a_memory(store, clock)) as host:
+        assert await texts(host) == ["I like tea"]
+        told = await host.refused("remember", messages=said("I like coffee"))
+        assert "Nothing of this call was saved" in told
+        for part in (somebody / "users").iterdir():
+            part.chmod(0o600)
+        await host.done("remember", messages=said("I like milk"))
+        assert await texts(host) == ["I like tea", "I like milk"]
+    await store.close()
+
+
+async def test_a_folder_that_may_not_be_read_is_no_empty_memory(clock: HandClock, somebody: Path) -> None:
+    store = SqliteStore(somebody, clock)
+    async with host_of(a_memory(store, clock)) as host:
+        await host.done("remember", messages=said("I like tea"))
+    await store.close()
+    (somebody / "users").chmod(0)
+
+    store = SqliteStore(somebody, clock)
+    async with host_of(a_memory(store, clock)) as host:
+        for told in (
+            await host.refused("recall"),
+            await host.refused("remember", messages=said("I like coffee")),
+        ):
+            assert "belongs to you" in told
+        (somebody / "users").chmod(0o700)
+        assert await texts(host) == ["I like tea"]
+    await store.close()
 
 
 # Disks, as far as this user may mount some
@@ -235,6 +328,29 @@ async def test_a_full_disk_is_declared_and_recovered_from(tmp_path: Path, clock:
             ballast.unlink()
             await host.done("remember", messages=said("there is room again"))
             assert "there is room again" in await texts(host, limit=1)
+        await store.close()
+
+
+async def test_a_disk_that_is_full_when_the_server_starts_is_declared(
+    tmp_path: Path, clock: HandClock
+) -> None:
+    with a_small_disk(tmp_path, 6) as disk:
+        store = SqliteStore(disk / "memory", clock)
+        async with host_of(a_memory(store, clock)) as host:
+            await host.done("remember", messages=said("I like tea"))
+        await store.close()
+        fill_up(disk / "ballast")
+
+        store = SqliteStore(disk / "memory", clock)
+        async with host_of(a_memory(store, clock)) as host:
+            for told in (
+                await host.refused("recall"),
+                await host.refused("remember", messages=said("I like coffee")),
+            ):
+                assert "The disk is full" in told
+            (disk / "ballast").unlink()
+            await host.done("remember", messages=said("I like milk"))
+            assert await texts(host) == ["I like tea", "I like milk"]
         await store.close()
 
 

@@ -58,6 +58,10 @@ def told_in_words(where: str) -> Generator[None]:
             "exists and belongs to you."
         ) from error
     except apsw.IOError as error:
+        if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE:
+            raise StoreError(
+                f"The disk is full, or failed. {_NOTHING_SAVED} Make room and try again."
+            ) from error
         raise StoreError(
             f"The disk failed while {where} was in use ({error}). {_NOTHING_SAVED} Check the disk."
         ) from error

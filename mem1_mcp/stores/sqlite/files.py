@@ -51,7 +51,8 @@ class UserFiles:
         """Lend the user's file, which need not be there yet, and keep it open meanwhile."""
         with self._lock:
             if not self._checked:
-                check_location(self.folder)
+                with told_in_words(str(self.folder)):
+                    check_location(self.folder)
                 self._checked = True
             file = self._open.get(user)
             if file is None:

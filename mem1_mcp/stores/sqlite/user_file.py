@@ -114,8 +114,19 @@ class UserFile:
     def _open_anew(self, identity: tuple[int, int] | None) -> None:
         if self._identity != identity:
             log.warning("%s was replaced by another file; it is opened anew", self.path)
+            self._give_log_back()
             self._drop_connections()
             self._identity = identity
+
+    def _give_log_back(self) -> None:
+        """Move the log into the file it is of, wherever that is: another would take it for its own."""
+        for connection in (self._checkpointer, self._writer, *self._readers):
+            if connection is not None:
+                with suppress(apsw.IOError, apsw.FullError, apsw.ReadOnlyError):
+                    blocked, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").get
+                    if blocked:
+                        raise busy(str(self.path))
+                    return
 
     def empty_log(self) -> bool:
         """Move all of the log into the file; false where others were reading or writing just then.
