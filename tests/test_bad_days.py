@@ -151,7 +151,7 @@ async def test_a_file_that_is_replaced_alone_does_not_get_the_log_of_the_one_bef
         if before == "written":
             await host.done("remember", messages=said(*(f"After the backup {n}" for n in range(50))))
         the_file(folder).rename(tmp_path / "before.db")
-        shutil.copy(backup, tmp_path / "copy.db").rename(the_place(folder))
+        Path(shutil.copy(backup, tmp_path / "copy.db")).rename(the_place(folder))
 
         assert await texts(host) == ["In the backup"]
         await host.done("remember", messages=said("And on"))
