@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
+import apsw
 import pytest
 
 from mem1_mcp.errors import LeaseLostError, StoreError
@@ -192,6 +195,14 @@ async def test_work_is_done_in_the_background_until_nothing_is_due(store: Store,
         assert (await store.health(user)).problems == ()
 
 
+@contextmanager
+def another_process_on(path: Path, statement: str) -> Generator[None]:
+    other = apsw.Connection(str(path))
+    other.execute(statement)
+    yield
+    other.close()
+
+
 class Failing:
     """Everything of a store, but erasing, which fails."""
 
@@ -339,3 +350,68 @@ async def test_what_is_left_of_a_file_that_was_being_made_is_taken_away(
 
     assert not left.exists()
     assert fresh.exists()
+
+
+async def test_long_messages_named_by_id_are_hidden_at_once_and_erased_step_by_step(
+    store: Store, folder: Path, clock: HandClock
+) -> None:
+    stays = await keep(store, "tea with Ann")
+    long = [f"zqlong{number} {'green tea and lemon cake, ' * 2000}" for number in range(6)]
+    places = await keep(store, *long, "tea with Ann again")
+    await preview(store, Selection(places=tuple(places[:6])))
+
+    assert (await store.forget("ming", "t")).messages == 6
+
+    assert await found(store, "tea") == {"tea with Ann", "tea with Ann again"}
+    assert (await store.statistics("ming", ["tea"])).found_in == {"tea": 2}
+    assert await store.count(MING) == 2
+    job = await claim(store)
+    assert job is not None
+    steps = 1
+    while await store.erase_some(job, LEASE):
+        steps += 1
+    assert steps > 3
+    assert await found(store, "tea") == {"tea with Ann", "tea with Ann again"}
+    assert not any(b"zqlong" in path.read_bytes() for path in folder.rglob("*.db*"))
+    assert [each.place for each in await store.messages("ming", stays)] == list(stays)
+
+
+async def test_an_earlier_preview_brings_nothing_back_that_a_later_one_took(store: Store) -> None:
+    await keep(store, "first", topic="a")
+    await preview(store, Selection(everything=True), "all")
+    await keep(store, "second", topic="a")
+    await preview(store, Selection(topic="a"), "a")
+
+    await store.forget("ming", "a")
+    await store.forget("ming", "all")
+
+    assert await store.count(MING) == 0
+    assert await store.latest(MING, 9) == ()
+
+
+async def test_work_of_one_user_that_can_not_be_done_keeps_no_other_waiting(
+    store: Store, folder: Path, clock: HandClock
+) -> None:
+    for user in ("ann", "ming"):
+        await a_job(store, user)
+    (path,) = folder.rglob("ann-*.db")
+
+    with another_process_on(path, "BEGIN IMMEDIATE"):
+        await Jobs(store, clock).run_due()
+
+        assert not (await store.forget("ming", "t")).pending
+    await Jobs(store, clock).run_due()
+    assert not (await store.forget("ann", "t")).pending
+
+
+async def test_a_bug_in_the_background_is_an_attempt_that_failed(store: Store, clock: HandClock) -> None:
+    class Broken(Failing):
+        async def erase_some(self, job: Job, lease_ms: int) -> bool:
+            raise IndexError
+
+    await a_job(store)
+
+    await Jobs(Broken(store), clock).run_due()  # type: ignore[arg-type]
+
+    (told,) = [value for name, value in (await store.health("ming")).facts if name == "job erasure"]
+    assert told.startswith("waiting, failed 1 times: IndexError")

@@ -14,14 +14,17 @@ import uuid
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.to_thread
 
 from mem1_mcp.errors import LeaseLostError, StoreBusyError, StoreError
 from mem1_mcp.text.terms import index
 from mem1_mcp.types import JOB_KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mem1_mcp.protocols import Clock, Store
-    from mem1_mcp.types import Job, JobKind
+    from mem1_mcp.types import Indexed, Job, JobKind
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +32,10 @@ _LEASE_MS = 15_000
 _FIRST_LOOK_SECONDS = 2.0  # a host that starts has better things to do
 _POLL_SECONDS = 15.0  # a lease: what a killed process left is taken up soon
 _TURN_SECONDS = 0.02  # between steps, in which others write
+_SHARE_SECONDS = 2.0  # then another job has its turn
 _INDEXED_AT_ONCE = 50  # messages a step
 
-_FIRST_RETRY_MS, _LONGEST_RETRY_MS = 1_000, 600_000
+_FIRST_RETRY_MS, _LONGEST_RETRY_MS, _LONGEST_BUSY_MS = 1_000, 600_000, 5_000
 _ATTEMPTS = 5  # then a job is parked; erasing is never given up
 
 
@@ -47,35 +51,36 @@ class Jobs:
         self._lease_ms = lease_ms
         self._owner = uuid.uuid4().hex
         self._woken = anyio.Event()
-        self._pause_seconds = _POLL_SECONDS
+        self._retry_at = math.inf
 
     async def run(self) -> None:
         """Do what is due, for ever; ended by cancellation, which loses nothing."""
         await anyio.sleep(_FIRST_LOOK_SECONDS)
         while True:
             self._woken = anyio.Event()
+            if anyio.current_time() >= self._retry_at:
+                self._retry_at = math.inf
             await self.run_due()
-            pause, self._pause_seconds = self._pause_seconds, _POLL_SECONDS
-            with anyio.move_on_after(pause):
+            with anyio.move_on_after(min(_POLL_SECONDS, self._retry_at - anyio.current_time())):
                 await self._woken.wait()
 
     async def run_due(self) -> None:
         """Do what is due now, until there is nothing any more."""
         try:
             while job := await self._store.claim_job(JOB_KINDS, self._owner, self._lease_ms):
-                await self._do(job)
+                await self._do(job, anyio.current_time() + _SHARE_SECONDS, _TURN_SECONDS)
         except StoreError as error:
             log.warning("Work in the background will be tried again: %s", error)
 
     async def finish_soon(self, user: str, kind: JobKind, seconds: float) -> bool:
         """Do a user's job here and now; false when that takes longer, and ``run`` goes on with it."""
         job = await self._store.claim_job((kind,), self._owner, self._lease_ms, user)
-        done = job is not None and await self._do(job, until=anyio.current_time() + seconds)
+        done = job is not None and await self._do(job, anyio.current_time() + seconds, 0)
         if not done:
             self._woken.set()
         return done
 
-    async def _do(self, job: Job, until: float = math.inf) -> bool:
+    async def _do(self, job: Job, until: float, turn_seconds: float) -> bool:
         """Do a job to its end, or to a moment; where it is not done then, it is given back."""
         ahead = job
         try:
@@ -84,12 +89,17 @@ class Jobs:
                 if anyio.current_time() > until:
                     await self._store.postpone_job(job, None, self._clock())
                     return False
-                await anyio.sleep(_TURN_SECONDS if until == math.inf else 0)
+                await anyio.sleep(turn_seconds)
             finished = await self._store.finish_job(job)
         except LeaseLostError:
             return False
         except StoreError as error:
             await self._fail(job, error)
+            return False
+        except Exception as error:
+            # A bug here must not take the memory from a host.
+            log.exception("The job %s failed by an error of its own", job.kind)
+            await self._fail(job, StoreError(f"{type(error).__name__}, an error of this program's own."))
             return False
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
@@ -105,17 +115,22 @@ class Jobs:
         outdated = await self._store.outdated(job, _INDEXED_AT_ONCE)
         if not outdated:
             return None
-        indexed = {place: index(content) for place, content in outdated.items()}
+        indexed = await anyio.to_thread.run_sync(_index_all, outdated)
         return await self._store.reindex(job, indexed, self._lease_ms)
 
     async def _fail(self, job: Job, error: StoreError) -> None:
         given_up = job.attempts + 1 >= _ATTEMPTS and job.kind != "erasure"
-        pause = min(_FIRST_RETRY_MS << min(job.attempts, 16), _LONGEST_RETRY_MS)
+        longest = _LONGEST_BUSY_MS if isinstance(error, StoreBusyError) else _LONGEST_RETRY_MS
+        pause = min(_FIRST_RETRY_MS << min(job.attempts, 16), longest)
         jittered = int(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
         # One that failed within a call too: what it woke finds that it is not due yet.
-        self._pause_seconds = min(self._pause_seconds, jittered / 1000)
+        self._retry_at = min(self._retry_at, anyio.current_time() + jittered / 1000)
         parked = given_up and not isinstance(error, StoreBusyError)
         log.warning(
             "The job %s %s: %s", job.kind, "is given up" if parked else "will be tried again", error
         )
         await self._store.postpone_job(job, error.reason, None if parked else self._clock() + jittered)
+
+
+def _index_all(contents: Mapping[int, str]) -> dict[int, Indexed]:
+    return {place: index(content) for place, content in contents.items()}

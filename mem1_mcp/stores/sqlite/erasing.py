@@ -8,6 +8,7 @@ An entry can only be taken back with the terms it was made from, which is why th
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from mem1_mcp.stores.sqlite import jobs
@@ -18,41 +19,57 @@ if TYPE_CHECKING:
 
     import apsw
 
-_AT_ONCE = 100  # messages that are wiped from the index within their own transaction
-_SLICE = 500  # messages a step: it holds the write lock for some 20 ms
+# What is wiped from the index within its own transaction, and what a step takes otherwise: messages,
+# and words in them. Either holds the write lock for some 100 ms, but for a message that is longer.
+_AT_ONCE, _WORDS_AT_ONCE = 100, 2_000
+_SLICE, _WORDS_IN_SLICE = 500, 30_000
 _MERGED_PAGES = 400  # of the index, a step: some 40 ms
 
 # The progress of the job: the index has been cancelled in and must be merged; it is being merged.
 _TO_MERGE, _MERGING = 1, 2
 
 
-def take(db: apsw.Connection, rows: Sequence[tuple[int, str, str]]) -> bool:
-    """Take messages out: (place, terms, name) each; say whether the index has to be merged for it."""
-    many = len(rows) > _AT_ONCE
-    if many:
-        db.execute("INSERT INTO words(words, rank) VALUES ('secure-delete', 0)")
+def is_little(messages: int, words: int) -> bool:
+    """Whether so much is wiped from the index at once."""
+    return messages <= _AT_ONCE and words <= _WORDS_AT_ONCE
+
+
+def take_at_once(db: apsw.Connection, places: Sequence[int]) -> None:
+    """Take few messages out, wiped from the index too."""
+    rows: list[Any] = db.execute(
+        "SELECT place, terms, name FROM messages WHERE place IN (SELECT value FROM json_each(?))",
+        (json.dumps(places),),
+    ).fetchall()
     db.executemany("INSERT INTO words(words, rowid, terms) VALUES ('delete', ?, ?)", [r[:2] for r in rows])
-    if many:
-        db.execute("INSERT INTO words(words, rank) VALUES ('secure-delete', 1)")
+    _delete(db, rows)
+
+
+def cancel(db: apsw.Connection, rows: Sequence[tuple[int, str]]) -> None:
+    """Cancel index entries: (place, terms) each. Until it is merged, the index still holds the words."""
+    db.execute("INSERT INTO words(words, rank) VALUES ('secure-delete', 0)")
+    db.executemany("INSERT INTO words(words, rowid, terms) VALUES ('delete', ?, ?)", rows)
+    db.execute("INSERT INTO words(words, rank) VALUES ('secure-delete', 1)")
+
+
+def _delete(db: apsw.Connection, rows: Sequence[Any]) -> None:
     db.executemany("DELETE FROM messages WHERE place = ?", [(row[0],) for row in rows])
     db.executemany(
         "UPDATE speakers SET messages = messages - 1 WHERE name = ?", [(row[2],) for row in rows if row[2]]
     )
     db.execute("DELETE FROM speakers WHERE messages <= 0")
-    return many
 
 
-def clear_topics(db: apsw.Connection) -> None:
-    """Take out the names of topics that nothing is in any more, wherever they stand.
+def clear_topics(db: apsw.Connection, topics: Iterable[int]) -> None:
+    """Take out the names of these topics where nothing is in them any more, wherever they stand.
 
     A call that held facts alone keeps a topic only as long as the profile has lines of it.
     """
     told = {item.topic for item in load_profile(db).items}
-    emptied = [
-        topic
-        for topic, name in db.execute("SELECT id, name FROM topics WHERE messages <= 0")
-        if name not in told
-    ]
+    found = db.execute(
+        "SELECT id, name FROM topics WHERE messages <= 0 AND id IN (SELECT value FROM json_each(?))",
+        (json.dumps(sorted(topics)),),
+    )
+    emptied = [topic for topic, name in found if name not in told]
     for topic in emptied:
         held_facts = db.execute("SELECT id FROM calls WHERE topic = ? AND places = '[]'", (topic,))
         drop_calls(db, [call for (call,) in held_facts])
@@ -73,7 +90,13 @@ def note_merge(db: apsw.Connection) -> None:
 
 def step(db: apsw.Connection, progress: int) -> bool:
     """Erase a slice of what is hidden, or merge a part of the index; false when there is neither."""
+    by_id = db.execute("SELECT count(*) FROM hidden_places").get
     hidden = db.execute("SELECT id, topic, call FROM hidden ORDER BY id LIMIT 1").get
+    if by_id:
+        _take_slice(db, "place IN (SELECT place FROM hidden_places)", ())
+        db.execute("DELETE FROM hidden_places WHERE place NOT IN (SELECT place FROM messages)")
+        note_merge(db)
+        return True
     if hidden is not None:
         if not _erase_slice(db, *hidden[1:]):
             db.execute("DELETE FROM hidden WHERE id = ?", (hidden[0],))
@@ -93,21 +116,35 @@ def step(db: apsw.Connection, progress: int) -> bool:
 
 def _erase_slice(db: apsw.Connection, topic: int | None, call: int) -> bool:
     """Take out the next messages of what is hidden; false when only what held them was left."""
-    condition, values = _of_hidden("call", topic, call)
-    rows: list[Any] = db.execute(
-        f"SELECT place, terms, name, call FROM messages WHERE {condition} LIMIT {_SLICE}", values
-    ).fetchall()
-    if rows:
-        take(db, [row[:3] for row in rows])
-        calls = {row[3] for row in rows}
+    calls = _take_slice(db, *_of_hidden("call", topic, call))
+    if calls:
+        drop_calls(db, calls)
+        return True
+    # Calls that held facts alone.
+    condition, values = _of_hidden("id", topic, call)
+    left: list[Any] = db.execute(f"SELECT id, topic FROM calls WHERE {condition}", values).fetchall()
+    drop_calls(db, [row[0] for row in left])
+    if topic is None:
+        clear_topics(db, [each for (each,) in db.execute("SELECT id FROM topics WHERE messages <= 0")])
     else:
-        # Calls that held facts alone.
-        condition, values = _of_hidden("id", topic, call)
-        calls = {call_id for (call_id,) in db.execute(f"SELECT id FROM calls WHERE {condition}", values)}
-    drop_calls(db, calls)
-    if not rows:
-        clear_topics(db)
-    return bool(rows)
+        clear_topics(db, [topic])
+    return False
+
+
+def _take_slice(db: apsw.Connection, condition: str, values: tuple[int, ...]) -> set[int]:
+    """Take out the next messages that fit; return their calls."""
+    rows: list[Any] = []
+    words = 0
+    for row in db.execute(
+        f"SELECT place, terms, name, call, length FROM messages WHERE {condition} LIMIT {_SLICE}", values
+    ):
+        rows.append(row[:4])
+        words += row[4]
+        if words >= _WORDS_IN_SLICE:
+            break
+    cancel(db, [row[:2] for row in rows])
+    _delete(db, rows)
+    return {row[3] for row in rows}
 
 
 def _of_hidden(column: str, topic: int | None, call: int) -> tuple[str, tuple[int, ...]]:

@@ -45,6 +45,7 @@ class UserFiles:
         # File to the state in which nobody found work in it.
         self._idle: dict[str, tuple[int, ...]] = {}
         self._users: dict[str, str] = {}
+        self._turn = ""
 
     @contextmanager
     def lent(self, user: str) -> Generator[UserFile]:
@@ -58,8 +59,8 @@ class UserFiles:
             if file is None:
                 file = self._open[user] = UserFile(self.path(user), user, self._busy_seconds)
             self._open.move_to_end(user)
+            self._close_idle(user)
             self._lent[user] = self._lent.get(user, 0) + 1
-            self._close_idle()
         try:
             yield file
         finally:
@@ -71,6 +72,8 @@ class UserFiles:
         with told_in_words(str(self.folder)):
             paths = sorted(self.folder.glob("*.db")) if self.folder.is_dir() else []
             self._clear_unfinished(now)
+        # Begins behind the one whose turn it was, so that long work of one user keeps no other waiting.
+        paths = [*(p for p in paths if p.name > self._turn), *(p for p in paths if p.name <= self._turn)]
         for path in paths:
             # Most memories are asleep: what did not change has no more work than at the last look.
             state = _state(path)
@@ -82,6 +85,7 @@ class UserFiles:
                 log.warning("%s could not be looked through for work left undone: %s", path, error)
                 due = False
             if due:
+                self._turn = path.name
                 yield self._users[path.name]
             elif due is None:
                 self._idle[path.name] = state
@@ -119,11 +123,11 @@ class UserFiles:
         readable = _UNREADABLE.sub("-", user.lower())[:24].strip("-")
         return self.folder / f"{readable or 'user'}-{digest}.db"
 
-    def _close_idle(self) -> None:
+    def _close_idle(self, wanted: str) -> None:
         for user in list(self._open):
             if len(self._open) <= _OPEN_FILES:
                 return
-            if not self._lent.get(user):
+            if user != wanted and not self._lent.get(user):
                 self._lent.pop(user, None)
                 self._open.pop(user).close()
 

@@ -53,44 +53,63 @@ def forget(db: apsw.Connection, token_hash: str, now: int) -> Forgotten:
         return replace(confirmation.taken, pending=bool(erasing_still))
     selection, mark = confirmation.selection, confirmation.mark
     gone = _evidence_taken(db, selection, mark)
+    topics = _topics_named(db, selection)
     jobs.ask(db, "erasure", now)
     taken = _take_places(db, selection) if selection.places else _hide(db, selection, mark)
     items = _scrub_profile(db, confirmation, gone, changed=taken > 0)
-    erasing.clear_topics(db)
+    erasing.clear_topics(db, topics)
     done = Forgotten(taken, items)
     # The note must not keep what it says is gone, nor may other previews of the same.
     db.execute(
-        "DELETE FROM confirmations WHERE ? OR json_extract(content, '$.selection.topic') = ?",
+        "DELETE FROM confirmations WHERE NOT json_extract(content, '$.done')"
+        " AND (? OR json_extract(content, '$.selection.topic') = ?)",
         (selection.everything, selection.topic),
     )
     write_confirmation(db, replace(confirmation, selection=Selection(), taken=done, done=True))
     return replace(done, pending=True)
 
 
+def _topics_named(db: apsw.Connection, selection: Selection) -> list[int]:
+    """Return the topics that what is named by id lies in."""
+    told = [item.topic for item in load_profile(db).items if item.id in selection.items]
+    rows = db.execute(
+        "SELECT topic FROM messages WHERE place IN (SELECT value FROM json_each(?))"
+        " UNION SELECT id FROM topics WHERE name IN (SELECT value FROM json_each(?))",
+        (json.dumps(selection.places), json.dumps(told)),
+    )
+    return [topic for (topic,) in rows]
+
+
 def _evidence_taken(db: apsw.Connection, selection: Selection, mark: Mark) -> frozenset[int]:
-    """Return the messages the profile rests on that the selection takes."""
-    evidence = sorted({place for item in load_profile(db).items for place in item.evidence})
+    """Return the messages the profile rests on that the selection takes, or that are gone already."""
+    evidence = {place for item in load_profile(db).items for place in item.evidence}
     condition, values = _selected(db, selection, mark)
-    return frozenset(
+    hidden = visible(db)
+    kept = {
         place
         for (place,) in db.execute(
             "SELECT place FROM json_each(?) CROSS JOIN messages ON place = json_each.value"
-            f" WHERE {condition}",
-            (json.dumps(evidence), *values),
+            f" WHERE NOT ({condition}){hidden and ' AND ' + hidden}",
+            (json.dumps(sorted(evidence)), *values),
         )
-    )
+    }
+    return frozenset(evidence - kept)
 
 
 def _take_places(db: apsw.Connection, selection: Selection) -> int:
     condition, values = _selected(db, selection, Mark(0, 0))
     rows: list[Any] = db.execute(
-        f"SELECT place, terms, name, call, topic, length FROM messages WHERE {condition}", values
+        f"SELECT place, call, topic, length FROM messages WHERE {condition}", values
     ).fetchall()
-    if erasing.take(db, [row[:3] for row in rows]):
-        erasing.note_merge(db)
-    db.executemany("UPDATE topics SET messages = messages - 1 WHERE id = ?", [(row[4],) for row in rows])
-    _count_off(db, len(rows), sum(row[5] for row in rows))
-    _forget_calls(db, {row[3] for row in rows}, {row[0] for row in rows})
+    places = [row[0] for row in rows]
+    words = sum(row[3] for row in rows)
+    if erasing.is_little(len(rows), words):
+        erasing.take_at_once(db, places)
+    else:
+        db.executemany("INSERT INTO hidden_places(place) VALUES (?)", [(place,) for place in places])
+    db.executemany("UPDATE topics SET messages = messages - 1 WHERE id = ?", [(row[2],) for row in rows])
+    _count_off(db, len(rows), words)
+    _forget_calls(db, {row[1] for row in rows}, set(places))
     return len(rows)
 
 
@@ -124,11 +143,16 @@ def _hide(db: apsw.Connection, selection: Selection, mark: Mark) -> int:
     taken: int = sum(counted for _, counted, _ in found)
     _count_off(db, taken, sum(length for _, _, length in found))
     if selection.everything:
+        # One row hides what they hid, but for what a preview after this one showed.
+        db.execute("DELETE FROM hidden WHERE call <= ?", (mark.call,))
         db.execute("INSERT INTO hidden(topic, call) VALUES (NULL, ?)", (mark.call,))
     else:
+        topic = "SELECT id FROM topics WHERE name = ?"
         db.execute(
-            "INSERT INTO hidden(topic, call) SELECT id, ? FROM topics WHERE name = ?",
-            (mark.call, selection.topic),
+            f"DELETE FROM hidden WHERE topic = ({topic}) AND call <= ?", (selection.topic, mark.call)
+        )
+        db.execute(
+            f"INSERT INTO hidden(topic, call) SELECT id, ? FROM ({topic})", (mark.call, selection.topic)
         )
     return taken
 

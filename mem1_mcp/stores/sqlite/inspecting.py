@@ -49,6 +49,8 @@ def health(file: UserFile) -> Health:
 
 def _damage(db: apsw.Connection) -> str | None:
     try:
+        # Reads the index anew: what a connection kept of it since another one merged looks damaged.
+        db.execute("SELECT rowid FROM words WHERE words MATCH 'a' LIMIT 1").fetchall()
         checked: str = db.execute("PRAGMA quick_check(1)").get
     except apsw.CorruptError as error:
         return str(error)

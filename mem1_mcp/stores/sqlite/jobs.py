@@ -95,7 +95,7 @@ def hold(db: apsw.Connection, job: Job, now: int, lease_ms: int) -> int:
 def advance(db: apsw.Connection, kind: JobKind, progress: int, revision: int | None = None) -> None:
     """Note how far a job is; with a ``revision`` only if it was not asked for again since."""
     db.execute(
-        "UPDATE jobs SET progress = ?1 WHERE kind = ?2 AND revision = coalesce(?3, revision)",
+        "UPDATE jobs SET progress = ?1, attempts = 0 WHERE kind = ?2 AND revision = coalesce(?3, revision)",
         (progress, kind, revision),
     )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mem1_mcp.stores.sqlite import jobs
+from mem1_mcp.stores.sqlite import erasing, jobs
 from mem1_mcp.stores.sqlite.scoping import visible
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import apsw
 
     from mem1_mcp.types import Indexed, Job
+
+_CHARACTERS = 20_000  # of the messages that are indexed in one transaction, or one message that is longer
 
 
 def beside_a_newer_program(db: apsw.Connection) -> str | None:
@@ -35,28 +38,37 @@ def outdated(db: apsw.Connection, after: int, limit: int) -> dict[int, str]:
         f"{hidden and ' AND ' + hidden} ORDER BY place LIMIT ?",
         (after, TERMS_VERSION, limit),
     )
-    return dict(rows)
+    found: dict[int, str] = {}
+    characters = 0
+    for place, content in rows:
+        found[place] = content
+        characters += len(content)
+        if characters >= _CHARACTERS:
+            break
+    return found
 
 
 def reindex(db: apsw.Connection, job: Job, indexed: Mapping[int, Indexed], now: int, lease_ms: int) -> Job:
     """Exchange the terms of messages, if nobody did it before."""
     jobs.hold(db, job, now, lease_ms)
     hidden = visible(db)
-    for place, new in indexed.items():
-        old = db.execute(
-            "SELECT terms, length FROM messages WHERE place = ? AND terms_version < ?"
-            f"{hidden and ' AND ' + hidden}",
-            (place, TERMS_VERSION),
-        ).get
-        if old is None:
-            continue
-        db.execute("INSERT INTO words(words, rowid, terms) VALUES ('delete', ?, ?)", (place, old[0]))
+    old = {
+        place: (terms, length)
+        for place, terms, length in db.execute(
+            "SELECT place, terms, length FROM messages WHERE terms_version < ?"
+            f" AND place IN (SELECT value FROM json_each(?)){hidden and ' AND ' + hidden}",
+            (TERMS_VERSION, json.dumps(list(indexed))),
+        )
+    }
+    erasing.cancel(db, [(place, terms) for place, (terms, _) in old.items()])
+    for place, (_, length) in old.items():
+        new = indexed[place]
         db.execute("INSERT INTO words(rowid, terms) VALUES (?, ?)", (place, new.terms))
         db.execute(
             "UPDATE messages SET terms = ?, length = ?, traits = ?, terms_version = ? WHERE place = ?",
             (new.terms, new.length, int(new.traits), TERMS_VERSION, place),
         )
-        db.execute("UPDATE state SET total_length = total_length + ?", (new.length - old[1],))
-    progress = max(indexed)
+        db.execute("UPDATE state SET total_length = total_length + ?", (new.length - length,))
+    progress = max(indexed, default=job.progress)
     jobs.advance(db, "reindexing", progress, job.revision)
     return replace(job, progress=progress)

@@ -41,6 +41,7 @@ def m001_messages_and_profile(db: apsw.Connection, user: str) -> None:
         CREATE TABLE calls(
             id INTEGER PRIMARY KEY AUTOINCREMENT, topic INTEGER NOT NULL, arrived_at INTEGER NOT NULL,
             fingerprint BLOB NOT NULL, request_id BLOB UNIQUE, metadata TEXT, places TEXT NOT NULL) STRICT;
+        CREATE INDEX calls_topic ON calls(topic);
         CREATE TABLE labels(
             name TEXT, value TEXT, call INTEGER, PRIMARY KEY(name, value, call)) STRICT, WITHOUT ROWID;
         CREATE INDEX labels_call ON labels(call);
@@ -55,6 +56,7 @@ def m001_messages_and_profile(db: apsw.Connection, user: str) -> None:
         -- Forgotten up to this call, of one topic or of all; no read may find it. Jobs erase it.
         CREATE TABLE hidden(
             id INTEGER PRIMARY KEY, topic INTEGER, call INTEGER NOT NULL) STRICT;
+        CREATE TABLE hidden_places(place INTEGER PRIMARY KEY) STRICT;
         CREATE TABLE jobs(
             kind TEXT PRIMARY KEY, revision INTEGER NOT NULL, due_at INTEGER,
             progress INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, error TEXT,

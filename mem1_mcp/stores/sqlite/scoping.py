@@ -18,7 +18,10 @@ def visible(db: apsw.Connection) -> str:
 
     Columns ``topic`` and ``call``; calls are looked at through ``visible_calls``.
     """
-    return _without(db, "messages.topic", "messages.call")
+    conditions = [_without(db, "messages.topic", "messages.call")]
+    if db.execute("SELECT 1 FROM hidden_places LIMIT 1").get:
+        conditions.append("messages.place NOT IN (SELECT place FROM hidden_places)")
+    return " AND ".join(filter(None, conditions))
 
 
 def visible_calls(db: apsw.Connection) -> str:

@@ -136,6 +136,8 @@ def candidates(
     sums = partial(_sums, db, weights, condition, values)
     scores, left = _rare_first(db, weights, None if condition else limit, many)
     if condition:
+        if left:
+            _promising(db, scores, weights, left, limit)  # or rare words alone would tie
         scores = _best_fitting(scores, sums, limit) | sums(worth)
         newest = _newest_in(db, scope, many) if left else []
         scores |= sums(newest)
@@ -282,10 +284,9 @@ def _common_in_scope(
     limit: int,
 ) -> dict[int, float]:
     """Add what common terms find before the newest in scope: together, and where too little one by one."""
-    newest = max(scores) + 1
-    found = {**scores, **sums(_together(db, common, limit, newest))}
+    found = {**scores, **sums(_together(db, common, limit))}
     for term in common:
-        before = newest
+        before = 1 << 62  # from the newest on: what was said last need not have come last
         while sum(map(bool, found.values())) < limit:
             places = _holding(db, _phrase(term), _MANY, before)
             if not places:

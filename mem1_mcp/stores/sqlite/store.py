@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import anyio.to_thread
 
+from mem1_mcp.errors import StoreError
 from mem1_mcp.stores.sqlite import (
     appending,
     documents,
@@ -49,10 +51,13 @@ if TYPE_CHECKING:
         Windows,
     )
 
+log = logging.getLogger(__name__)
+
 _Result = TypeVar("_Result")
 
 _READING_THREADS = 6
-_WRITING_THREADS = 2
+_WRITING_THREADS = 6
+_CLAIMING_SECONDS = 0.2  # to wait for others where the work can wait too
 
 
 class SqliteStore:
@@ -177,15 +182,27 @@ class SqliteStore:
 
     def _claim(self, kinds: Collection[JobKind], owner: str, lease_ms: int, user: str | None) -> Job | None:
         now = self._clock()
-        for each in self._files.with_work(kinds, now) if user is None else (user,):
-            with self._files.lent(each) as file:
-                if file.exists():
-                    with file.writing() as db:
-                        jobs.ask_for_reindexing(db, now)
-                        job = jobs.claim(db, each, kinds, owner, now, lease_ms)
-                    if job is not None:
-                        return job
+        if user is not None:
+            return self._claim_of(user, kinds, owner, now, lease_ms, self._busy_seconds)
+        for each in self._files.with_work(kinds, now):
+            try:
+                job = self._claim_of(each, kinds, owner, now, lease_ms, _CLAIMING_SECONDS)
+            except StoreError as error:  # one user's trouble; others have work too
+                log.warning("Work of user %s is left for later: %s", each, error)
+                continue
+            if job is not None:
+                return job
         return None
+
+    def _claim_of(
+        self, user: str, kinds: Collection[JobKind], owner: str, now: int, lease_ms: int, seconds: float
+    ) -> Job | None:
+        with self._files.lent(user) as file:
+            if not file.exists():
+                return None
+            with file.writing(time.monotonic() + seconds) as db:
+                jobs.ask_for_reindexing(db, now)
+                return jobs.claim(db, user, kinds, owner, now, lease_ms)
 
     def _erase_some(self, job: Job, lease_ms: int) -> bool:
         with self._files.lent(job.user) as file:

@@ -51,6 +51,7 @@ class UserFile:
         self._closing = threading.Event()
         self._write_lock = threading.Lock()
         self._patience = Patience(self._closing)
+        self._reading_patience = Patience(self._closing)
         self._checkpoint_patience = Patience(self._closing)
         self._writer: apsw.Connection | None = None
         self._checkpointer: apsw.Connection | None = None
@@ -152,6 +153,7 @@ class UserFile:
     def reading(self) -> Generator[apsw.Connection]:
         """Lend a connection that can't write; what it reads is of one moment."""
         readers = self._readers
+        self._reading_patience.until = time.monotonic() + self._busy_seconds
         with told_in_words(str(self.path)):
             try:
                 reader = readers.pop()
@@ -199,9 +201,7 @@ class UserFile:
         return apsw.SQLITE_OK
 
     def _open_reader(self) -> apsw.Connection:
-        patience = Patience(self._closing)
-        patience.until = time.monotonic() + self._busy_seconds
-        reader = connect(self.path, self._user, patience)
+        reader = connect(self.path, self._user, self._reading_patience)
         self._identity = self._identity or self._look()
         reader.pragma("query_only", "ON")
         return reader
