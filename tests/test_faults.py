@@ -68,7 +68,7 @@ class Shape:
 
     call: Callable[[Session], Awaitable[Answer]]
     prepared: str = "usual"
-    takes: str = ""  # the marker whose bytes must have left
+    takes: tuple[str, ...] = ()  # the markers whose bytes must have left
 
 
 def tool(name: str, **arguments: Any) -> Callable[[Session], Awaitable[Answer]]:
@@ -118,11 +118,11 @@ SHAPES: dict[str, Shape] = {
     "preview of ids": Shape(tool("forget", ids=["m0.0", "p2"])),
     "preview of a topic": Shape(tool("forget", topic="work")),
     "preview of everything": Shape(tool("forget", everything=True)),
-    "forget ids": Shape(tool("forget", confirm=TOKENS["ids"]), takes=GONE),
-    "forget a topic": Shape(tool("forget", confirm=TOKENS["topic"]), takes=GONE),
-    "forget everything": Shape(tool("forget", confirm=TOKENS["everything"]), takes="zq"),
+    "forget ids": Shape(tool("forget", confirm=TOKENS["ids"]), takes=(GONE,)),
+    "forget a topic": Shape(tool("forget", confirm=TOKENS["topic"]), takes=(GONE,)),
+    "forget everything": Shape(tool("forget", confirm=TOKENS["everything"]), takes=(GONE, KEPT)),
     "profile": Shape(the_resource),
-    "erasure in the background": Shape(the_background, "hidden", takes=GONE),
+    "erasure in the background": Shape(the_background, "hidden", takes=(GONE,)),
 }
 READING = ("recall", "list_topics", "profile")
 
@@ -243,8 +243,9 @@ async def held(folder: Path) -> Held:
     return found
 
 
-def holds_bytes(folder: Path, marker: str) -> bool:
-    return any(marker.encode() in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+def holds_bytes(folder: Path, markers: tuple[str, ...]) -> bool:
+    whole = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    return any(marker.encode() in whole for marker in markers)
 
 
 @dataclass(frozen=True)
@@ -370,7 +371,7 @@ class Trial:
 
 
 CAUSES = (
-    "The disk is full.",
+    "The disk is full",
     "The disk failed",
     "can't be opened or written",
     "is damaged, or its disk can't be read",
