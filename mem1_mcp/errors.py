@@ -4,10 +4,11 @@
   + InvalidRequestError        the caller must change the request; names field, limit and cure
     - RequestIdReusedError     the same request_id came with other content
   + SettingsError              the person must change the configuration
-  + StoreError                 the store could not do it; nothing of the call was saved
+  + StoreError                 the store could not do it; nothing of the call was saved, unless it says
     - StoreBusyError           another process holds the store; try again
     - StoreDamagedError        the file is not a whole store of ours; it was left untouched
     - StoreTooNewError         a newer version of this program wrote the store
+    - NotCertainError          the disk failed within a commit: it may have been done or not
     - LeaseLostError           another process has taken over the job; leave it to that one
 
 The text of each reaches the model or the person as it is, so it says what failed, what was kept
@@ -32,7 +33,7 @@ class SettingsError(Mem1Error):
 
 
 class StoreError(Mem1Error):
-    """The store refused; the operation was rolled back whole."""
+    """The store refused; the operation was rolled back whole, but for what a subclass says."""
 
     @property
     def reason(self) -> str:
@@ -50,6 +51,16 @@ class StoreDamagedError(StoreError):
 
 class StoreTooNewError(StoreError):
     """The store's schema is newer than this program can read or write."""
+
+
+class NotCertainError(StoreError):
+    """The disk failed in the last moment of a commit, and again when that was to be undone."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(
+            f"The disk failed ({cause}). It is not certain whether this call was done. Check the disk, "
+            "then look what is there before it is sent again."
+        )
 
 
 class LeaseLostError(StoreError):

@@ -75,8 +75,9 @@ def _earlier_delivery(db: apsw.Connection, call: Call) -> tuple[int, ...] | None
         return None
     places = db.execute(
         "SELECT calls.places FROM topics JOIN calls ON calls.id = topics.newest_call"
-        f" WHERE topics.name = ? AND calls.fingerprint = ? AND calls.arrived_at >= ?{known}",
-        (call.topic, call.fingerprint, call.repeat_since),
+        f" WHERE topics.name = ? AND calls.fingerprint = ? AND calls.arrived_at BETWEEN ? AND ?{known}",
+        # As far ahead as back: what lies further ahead came before a clock was set back.
+        (call.topic, call.fingerprint, call.repeat_since, 2 * call.arrived_at - call.repeat_since),
     ).get
     return None if places is None else tuple(json.loads(places))
 

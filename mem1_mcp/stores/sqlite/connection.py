@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from mem1_mcp.errors import StoreBusyError, StoreDamagedError, StoreError
+from mem1_mcp.errors import NotCertainError, StoreBusyError, StoreDamagedError, StoreError
 from mem1_mcp.stores.sqlite import schema
 from mem1_mcp.stores.sqlite.scrubbing import scrubbing_vfs
 
@@ -80,16 +80,6 @@ def damaged(where: str, what: str) -> StoreDamagedError:
         f"{where} {what}. {_NOTHING_SAVED} The file was left as it is: restore it from a backup, or "
         "move it away to start anew."
     )
-
-
-class NotCertainError(StoreError):
-    """The disk failed in the last moment of a commit, and again when that was to be undone."""
-
-    def __init__(self, error: apsw.Error) -> None:
-        super().__init__(
-            f"The disk failed ({error}). It is not certain whether this call was done. Check the disk, "
-            "then look what is there before it is sent again."
-        )
 
 
 class Patience:

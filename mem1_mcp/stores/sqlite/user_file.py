@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from mem1_mcp.errors import StoreError
+from mem1_mcp.errors import NotCertainError, StoreError
 from mem1_mcp.stores.sqlite.connection import (
-    NotCertainError,
     Patience,
     busy,
     connect,
