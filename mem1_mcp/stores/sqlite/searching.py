@@ -148,8 +148,8 @@ def candidates(
         if _worst_of_best(scores, limit) < sum(weights[term] for term in left):
             recent = _holding(db, _phrase(left[0]), _ENOUGH * limit)
             scores |= sums({*recent, *_together(db, left, limit)})
-    best = sorted(scores, key=lambda place: (scores[place], place), reverse=True)
-    found = {place: scores[place] for place in best[:limit] if scores[place]}
+    best = nlargest(limit, zip(scores.values(), scores, strict=True))
+    found = {place: score for score, place in best if score}
     for place, day in worth.items():
         found[place] = scores.get(place, 0.0) + day
     return found
@@ -167,8 +167,8 @@ def _rare_first(
     common: list[str] = []
     while left:
         if limit is not None and len(scores) >= _ENOUGH * limit:
-            unread = sum(weights[term] for term in (*common, *left))
-            if _worst_of_best(scores, limit) >= unread:
+            unread = float(sum(weights[term] for term in (*common, *left)))
+            if sum(map(unread.__le__, scores.values())) >= limit:
                 break
         term = left.pop(0)
         # Once one is common most that follow are, and counting takes a quarter of reading.
@@ -197,7 +197,8 @@ def _promising(
         for term in _apart(left)[:_JOINED]:
             for place in _holding(db, f"{_phrase(term)} AND ({rare})", len(scores)):
                 scores[place] += weights[term]
-    return nlargest(_ENOUGH * limit, scores, key=lambda place: (scores[place], place))
+    best = nlargest(_ENOUGH * limit, zip(scores.values(), scores, strict=True))
+    return [place for _, place in best]
 
 
 def _worst_of_best(scores: Mapping[int, float], limit: int) -> float:
