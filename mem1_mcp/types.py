@@ -346,8 +346,7 @@ class Forgotten:
 class Confirmation:
     """A preview that may be confirmed once: the token is known only by its hash.
 
-    ``taken`` counts what went so far, which several processes may be doing together; ``done`` says
-    that nothing of the selection is left.
+    ``done`` says that it was; then ``taken`` tells what went, and the selection is empty.
     """
 
     token_hash: str
