@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from mem1_mcp.memory import Memory
@@ -707,3 +709,23 @@ async def test_many_topics_come_in_pages_of_fifty(host: Host) -> None:
     assert (len(first["topics"]), first["more"], len(second["topics"])) == (50, 10, 10)
     assert len(names) == 60
     assert "cursor" not in second
+
+
+async def test_while_long_messages_are_indexed_other_calls_are_answered(host: Host) -> None:
+    answered = []
+
+    async def remember() -> None:
+        long = [
+            {"role": "user", "content": f"{number} green tea with lemon " * 6000} for number in range(4)
+        ]
+        await host.done("remember", messages=long)
+        answered.append("remember")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(remember)
+        await anyio.lowlevel.checkpoint()
+        for _ in range(3):
+            await host.done("list_topics")
+            answered.append("list")
+
+    assert answered == ["list", "list", "list", "remember"]

@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio.to_thread
 
 from mem1_mcp.errors import InvalidRequestError, StoreError
 from mem1_mcp.memory import profile as profiles
@@ -17,7 +19,7 @@ from mem1_mcp.text.terms import index
 from mem1_mcp.types import Call, Message, message_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mem1_mcp.memory.profile import Fact, Told
     from mem1_mcp.protocols import Store
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 # Hosts send a call again when an answer is late; people say "ok" twice.
 _REPEAT_MS = 120_000
 _REPEAT_CHARS = 20
+
+_MUCH = 20_000  # characters: masking and indexing them takes some 50 ms
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +69,19 @@ class Remembered:
 async def remember(store: Store, user: str, asked: Remember, now: int, *, masking: bool) -> Remembered:
     """Keep a call: first its messages, whole or not at all, then its facts; errors say what was kept."""
     kinds: list[str] = []
-    if masking:
-        asked = _mask_secrets(asked, kinds)
-    if any(fact.replaces is not None for fact in asked.facts):
-        profiles.check_replaces(await store.profile(user), asked.facts)
+    masked = await _beside(lambda: _mask_secrets(asked, kinds), asked) if masking else asked
+    if any(fact.replaces is not None for fact in masked.facts):
+        profiles.check_replaces(await store.profile(user), masked.facts)
     places: tuple[int, ...] = ()
     duplicate = False
-    if asked.messages or asked.request_id is not None:
-        appended = await store.append(user, _call(asked, now))
+    if masked.messages or masked.request_id is not None:
+        appended = await store.append(user, await _beside(lambda: _call(masked, now), asked))
         places, duplicate = appended.places, appended.duplicate
     told: tuple[Told, ...] = ()
-    if asked.facts:
+    if masked.facts:
         try:
-            telling = profiles.Telling(asked.topic, places, now, repeated=duplicate)
-            told = await profiles.tell(store, user, asked.facts, telling)
+            telling = profiles.Telling(masked.topic, places, now, repeated=duplicate)
+            told = await profiles.tell(store, user, masked.facts, telling)
         except StoreError as error:
             if not places:
                 raise
@@ -89,6 +94,13 @@ async def remember(store: Store, user: str, asked: Remember, now: int, *, maskin
     return Remembered(
         tuple(message_id(place) for place in places), told, duplicate, tuple(dict.fromkeys(kinds))
     )
+
+
+async def _beside(work: Callable[[], _Result], asked: Remember) -> _Result:
+    """Do work on what was said; on much of it in a thread, so that other calls are answered meanwhile."""
+    if sum(len(said.content) for said in asked.messages) < _MUCH:
+        return work()
+    return await anyio.to_thread.run_sync(work)
 
 
 def _call(asked: Remember, now: int) -> Call:
