@@ -83,7 +83,7 @@ class UserFiles:
                 due = self._is_due(path, kinds, now)
             except (StoreError, apsw.Error, OSError) as error:
                 log.warning("%s could not be looked through for work left undone: %s", path, error)
-                due = False
+                due = None  # said once; looked at again when it has changed
             if due:
                 self._turn = path.name
                 yield self._users[path.name]

@@ -177,7 +177,10 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Close every file."""
-        for file in self._files.close():
+        files = self._files.close()
+        for file in files:
+            file.stop_waiting()
+        for file in files:
             await self._in_thread(file.close, self._writing)
 
     def _claim(self, kinds: Collection[JobKind], owner: str, lease_ms: int, user: str | None) -> Job | None:

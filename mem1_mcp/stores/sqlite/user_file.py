@@ -227,9 +227,13 @@ class UserFile:
             self._log_pages = 0
         return not blocked
 
+    def stop_waiting(self) -> None:
+        """Have those who wait for other processes give up now."""
+        self._closing.set()
+
     def close(self) -> None:
         """Close the connections that are not lent out, the log moved into the file where that is quick."""
-        self._closing.set()
+        self.stop_waiting()
         with self._write_lock:
             if self._readers or self._writer is not None:
                 self._checkpoint("TRUNCATE")
