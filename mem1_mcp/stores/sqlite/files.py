@@ -45,6 +45,7 @@ class UserFiles:
         # File to the state in which nobody found work in it.
         self._idle: dict[str, tuple[int, ...]] = {}
         self._users: dict[str, str] = {}
+        self._warned: set[str] = set()
         self._turn = ""
 
     @contextmanager
@@ -82,8 +83,10 @@ class UserFiles:
             try:
                 due = self._is_due(path, kinds, now)
             except (StoreError, apsw.Error, OSError) as error:
-                log.warning("%s could not be looked through for work left undone: %s", path, error)
-                due = None  # said once; looked at again when it has changed
+                if path.name not in self._warned:
+                    log.warning("%s can't be looked through for work left undone: %s", path, error)
+                self._warned.add(path.name)
+                due = False
             if due:
                 self._turn = path.name
                 yield self._users[path.name]
