@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 import apsw
+import psutil
 import pytest
 
 from mem1_mcp.server.stdio import MAX_UNDER_WAY
@@ -96,6 +97,13 @@ async def ends_in_time(wire: Wire) -> list[dict[str, Any]]:
     assert code == 0
     assert "Traceback" not in wire.errors()
     return left
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager
@@ -223,8 +231,12 @@ async def test_a_host_that_reads_no_answers_does_not_keep_the_server_alive(
             await wire.hang_up()
         else:
             wire.process.send_signal(end)
+        # Not by waiting for the process: that may wait for what it wrote to be read, too.
         with anyio.fail_after(END_SECONDS):
-            code = await wire.process.wait()
+            while is_running(wire.process.pid):  # noqa: ASYNC110 - a process
+                await anyio.sleep(0.01)
+        await wire.rest()
+        code = await wire.process.wait()
 
     assert code == 0
 
