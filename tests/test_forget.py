@@ -356,3 +356,16 @@ async def test_saying_again_what_was_just_forgotten_is_no_repeat(host: Host) -> 
     await tell(host, text, "piano on Sunday")
 
     assert await left(host) == ["piano on Sunday", text, "piano on Sunday"]
+
+
+async def test_forgetting_a_topic_of_facts_alone_leaves_the_lines_of_other_topics(host: Host) -> None:
+    told = [{"role": "user", "content": "I moved to Hamburg."}]
+    await host.done("remember", messages=told, facts=[{"text": "Lives in Hamburg"}], topic="home")
+    await host.done("remember", facts=[{"text": "Is paid on the first"}], topic="work")
+
+    shown = await host.done("forget", topic="work")
+    done = await host.done("forget", confirm=shown["confirm"])
+
+    assert (done["messages"], done["profile_items"]) == (0, 1)
+    assert "Lives in Hamburg" in await host.profile()
+    assert "Is paid" not in await host.profile()

@@ -1,6 +1,6 @@
 """What a selection finds, and how it is forgotten: gone from every read in one transaction.
 
-Messages named by id are few and leave at once. A topic, or everything, is hidden; see ``erasing``.
+Few messages named by id leave at once. More, a topic, or everything, are hidden; see ``erasing``.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def _evidence_taken(db: apsw.Connection, selection: Selection, mark: Mark) -> fr
         place
         for (place,) in db.execute(
             "SELECT place FROM json_each(?) CROSS JOIN messages ON place = json_each.value"
-            f" WHERE NOT ({condition}){hidden and ' AND ' + hidden}",
+            # Not `NOT`: of a topic that holds facts alone there is no number, and the condition is NULL.
+            f" WHERE ({condition}) IS NOT TRUE{hidden and ' AND ' + hidden}",
             (json.dumps(sorted(evidence)), *values),
         )
     }
