@@ -11,6 +11,7 @@ import logging
 import math
 import random
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -102,7 +103,8 @@ class Jobs:
             await self._fail(job, StoreError(f"{type(error).__name__}, an error of this program's own."))
             return False
         except anyio.get_cancelled_exc_class():
-            with anyio.CancelScope(shield=True):
+            # Otherwise the lease runs out by itself.
+            with anyio.CancelScope(shield=True), suppress(StoreError):
                 await self._store.postpone_job(job, None, self._clock())
             raise
         log.info("The job %s %s", job.kind, "is done" if finished else "was asked for again meanwhile")

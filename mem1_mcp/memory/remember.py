@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio.to_thread
 
-from mem1_mcp.errors import InvalidRequestError, StoreError
+from mem1_mcp.errors import InvalidRequestError, NotCertainError, StoreError
 from mem1_mcp.memory import profile as profiles
 from mem1_mcp.memory.secrets import mask
 from mem1_mcp.text.terms import index
@@ -85,7 +85,7 @@ async def remember(store: Store, user: str, asked: Remember, now: int, *, maskin
         except StoreError as error:
             if not places:
                 raise
-            if error.reason == str(error):  # not certain, then
+            if isinstance(error, NotCertainError):
                 raise StoreError(f"The messages of this call are saved. Of its facts: {error}") from error
             raise StoreError(
                 f"The messages of this call are saved, its facts are not: {error.reason} Send the facts "

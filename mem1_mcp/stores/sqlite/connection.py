@@ -151,12 +151,28 @@ def write_a_page(db: apsw.Connection) -> None:
     db.execute(f"PRAGMA user_version = {db.pragma('user_version')}")
 
 
+def close(db: apsw.Connection) -> None:
+    """Close, whatever its disk says to it by now."""
+    with suppress(apsw.Error):
+        db.close()
+
+
+@contextmanager
+def closed_on_error(db: apsw.Connection) -> Generator[None]:
+    """Close a connection when the block fails, so that it is not met again half open."""
+    try:
+        yield
+    except BaseException:
+        close(db)
+        raise
+
+
 def connect(path: Path, user: str, patience: Patience, vfs: str | None = None) -> apsw.Connection:
     """Open a user's file that is there. What is not ours, damaged or too new is refused untouched."""
     # Not opened by ourselves, ever: on POSIX closing it would drop the locks that SQLite holds on it.
     _check_not_empty(path)
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
-    try:
+    with closed_on_error(db):
         # Before anything else: already the first read may have to wait.
         db.set_busy_handler(patience)
         # The last one to close writes what is in the log into the file: it must be one that scrubs.
@@ -168,9 +184,6 @@ def connect(path: Path, user: str, patience: Patience, vfs: str | None = None) -
         if not schema.is_current(db, user, str(path)):
             with transaction(db):
                 schema.migrate(db, user)
-    except BaseException:
-        db.close()
-        raise
     return db
 
 
@@ -179,12 +192,9 @@ def peek(path: Path) -> apsw.Connection:
     _check_not_empty(path)
     # Scrubbing, since it may be the last one to close.
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=scrubbing_vfs())
-    try:
+    with closed_on_error(db):
         schema.check_owner(db, str(path))
         db.execute("PRAGMA query_only=ON").fetchall()
-    except BaseException:
-        db.close()
-        raise
     return db
 
 

@@ -90,13 +90,12 @@ def note_merge(db: apsw.Connection) -> None:
 
 def step(db: apsw.Connection, progress: int) -> bool:
     """Erase a slice of what is hidden, or merge a part of the index; false when there is neither."""
-    by_id = db.execute("SELECT count(*) FROM hidden_places").get
-    hidden = db.execute("SELECT id, topic, call FROM hidden ORDER BY id LIMIT 1").get
-    if by_id:
+    if db.execute("SELECT 1 FROM hidden_places LIMIT 1").get:
         _take_slice(db, "place IN (SELECT place FROM hidden_places)", ())
         db.execute("DELETE FROM hidden_places WHERE place NOT IN (SELECT place FROM messages)")
         note_merge(db)
         return True
+    hidden = db.execute("SELECT id, topic, call FROM hidden ORDER BY id LIMIT 1").get
     if hidden is not None:
         if not _erase_slice(db, *hidden[1:]):
             db.execute("DELETE FROM hidden WHERE id = ?", (hidden[0],))
@@ -122,12 +121,9 @@ def _erase_slice(db: apsw.Connection, topic: int | None, call: int) -> bool:
         return True
     # Calls that held facts alone.
     condition, values = _of_hidden("id", topic, call)
-    left: list[Any] = db.execute(f"SELECT id, topic FROM calls WHERE {condition}", values).fetchall()
-    drop_calls(db, [row[0] for row in left])
-    if topic is None:
-        clear_topics(db, [each for (each,) in db.execute("SELECT id FROM topics WHERE messages <= 0")])
-    else:
-        clear_topics(db, [topic])
+    drop_calls(db, [each for (each,) in db.execute(f"SELECT id FROM calls WHERE {condition}", values)])
+    emptied = [topic] if topic else [each for (each,) in db.execute("SELECT id FROM topics")]
+    clear_topics(db, emptied)
     return False
 
 

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 # The longest anybody leases or postpones. A time further ahead was written by a clock that was wrong.
 _FAR_MS = 3_600_000
 
+_DUE = (
+    "kind IN (SELECT value FROM json_each(?1)) AND due_at IS NOT NULL"
+    " AND (due_at <= ?2 OR due_at > ?2 + ?3)"
+    " AND (owner IS NULL OR leased_until <= ?2 OR leased_until > ?2 + ?3)"
+)
+
 
 def ask(db: apsw.Connection, kind: JobKind, now: int, back_to: int | None = None) -> None:
     """Ask for a job; one that is there or under way is done over, its progress set back if need be."""
@@ -45,13 +51,6 @@ def is_due(db: apsw.Connection, kinds: Collection[JobKind], now: int) -> bool:
         db.execute(f"SELECT 1 FROM jobs WHERE {_DUE}", (_claimable(db, kinds), now, _FAR_MS)).get
         is not None
     )
-
-
-_DUE = (
-    "kind IN (SELECT value FROM json_each(?1)) AND due_at IS NOT NULL"
-    " AND (due_at <= ?2 OR due_at > ?2 + ?3)"
-    " AND (owner IS NULL OR leased_until <= ?2 OR leased_until > ?2 + ?3)"
-)
 
 
 def _claimable(db: apsw.Connection, kinds: Collection[JobKind]) -> str:

@@ -148,7 +148,7 @@ class SqliteStore:
         self, kinds: Collection[JobKind], owner: str, lease_ms: int, user: str | None = None
     ) -> Job | None:
         """See ``Store.claim_job``."""
-        return await self._in_thread(lambda: self._claim(kinds, owner, lease_ms, user), self._writing)
+        return await _in_thread(lambda: self._claim(kinds, owner, lease_ms, user), self._writing)
 
     async def finish_job(self, job: Job) -> bool:
         """See ``Store.finish_job``."""
@@ -160,7 +160,7 @@ class SqliteStore:
 
     async def erase_some(self, job: Job, lease_ms: int) -> bool:
         """See ``Store.erase_some``."""
-        return await self._in_thread(lambda: self._erase_some(job, lease_ms), self._writing)
+        return await _in_thread(lambda: self._erase_some(job, lease_ms), self._writing)
 
     async def outdated(self, job: Job, limit: int) -> Mapping[int, str]:
         """See ``Store.outdated``."""
@@ -173,7 +173,7 @@ class SqliteStore:
 
     async def health(self, user: str) -> Health:
         """See ``Store.health``."""
-        return await self._in_thread(lambda: self._health(user), self._writing)
+        return await _in_thread(lambda: self._health(user), self._writing)
 
     async def close(self) -> None:
         """Close every file."""
@@ -181,7 +181,7 @@ class SqliteStore:
         for file in files:
             file.stop_waiting()
         for file in files:
-            await self._in_thread(file.close, self._writing)
+            await _in_thread(file.close, self._writing)
 
     def _claim(self, kinds: Collection[JobKind], owner: str, lease_ms: int, user: str | None) -> Job | None:
         now = self._clock()
@@ -222,7 +222,7 @@ class SqliteStore:
             return inspecting.health(file)
 
     async def _read(self, user: str, read: Callable[[apsw.Connection], _Result]) -> _Result:
-        return await self._in_thread(lambda: self._read_now(user, read), self._reading)
+        return await _in_thread(lambda: self._read_now(user, read), self._reading)
 
     async def _write(self, user: str, write: Callable[[apsw.Connection], _Result]) -> _Result:
         # Counted from here, so that calls that queue behind each other do not add up their waits.
@@ -232,7 +232,7 @@ class SqliteStore:
             with self._files.lent(user) as file, file.writing(until) as db:
                 return write(db)
 
-        return await self._in_thread(write_now, self._writing)
+        return await _in_thread(write_now, self._writing)
 
     def _read_now(self, user: str, read: Callable[[apsw.Connection], _Result]) -> _Result:
         with self._files.lent(user) as file:
@@ -246,6 +246,7 @@ class SqliteStore:
         finally:
             db.close()
 
-    async def _in_thread(self, work: Callable[[], _Result], limiter: anyio.CapacityLimiter) -> _Result:
-        # Not abandoned on cancellation: a write that began is whole when the caller goes on.
-        return await anyio.to_thread.run_sync(work, limiter=limiter)
+
+async def _in_thread(work: Callable[[], _Result], limiter: anyio.CapacityLimiter) -> _Result:
+    # Not abandoned on cancellation: a write that began is whole when the caller goes on.
+    return await anyio.to_thread.run_sync(work, limiter=limiter)

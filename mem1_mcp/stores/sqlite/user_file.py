@@ -19,6 +19,8 @@ from mem1_mcp.errors import NotCertainError, StoreError
 from mem1_mcp.stores.sqlite.connection import (
     Patience,
     busy,
+    close,
+    closed_on_error,
     connect,
     create,
     told_in_words,
@@ -92,7 +94,7 @@ class UserFile:
                 raise
             except (apsw.Error, NotCertainError):
                 # It would stay so: open for reading only, or with an index that takes no more words.
-                _close(writer)
+                close(writer)
                 self._writer = None
                 raise
             if self._log_pages >= _LOG_PAGES:
@@ -158,20 +160,14 @@ class UserFile:
                 reader = readers.pop()
             except IndexError:
                 reader = self._open_reader()
-            try:
+            with closed_on_error(reader):
                 reader.execute("BEGIN DEFERRED")
-                try:
-                    yield reader
-                finally:
-                    if reader.in_transaction:
-                        reader.execute("COMMIT")
-            except BaseException:
-                reader.close()
-                raise
+                yield reader
+                reader.execute("COMMIT")
             if readers is self._readers and len(readers) < _KEPT_READERS:
                 readers.append(reader)
             else:
-                reader.close()
+                close(reader)
 
     @contextmanager
     def _locked(self, until: float | None = None) -> Generator[None]:
@@ -220,7 +216,7 @@ class UserFile:
                 "The log of %s could not be moved into it; it stays for the next time: %s", self.path, error
             )
             if self._checkpointer is not None and not isinstance(error, apsw.BusyError):
-                _close(self._checkpointer)
+                close(self._checkpointer)
                 self._checkpointer = None
             return False
         if not blocked:
@@ -244,11 +240,5 @@ class UserFile:
         # In this order: the last one removes the log.
         for connection in (*readers, self._writer, self._checkpointer):
             if connection is not None:
-                _close(connection)
+                close(connection)
         self._writer = self._checkpointer = None
-
-
-def _close(connection: apsw.Connection) -> None:
-    """Close, whatever its disk says to it by now."""
-    with suppress(apsw.Error):
-        connection.close()
