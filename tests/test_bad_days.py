@@ -118,14 +118,20 @@ async def test_a_file_that_was_moved_away_is_missed_and_found_again(
         assert await texts(host) == ["I like tea", "I like milk"]
 
 
+async def a_backup(folder: Path, clock: HandClock, backup: Path) -> Path:
+    """Copy the file of a memory as a session that has ended left it."""
+    store = SqliteStore(folder, clock)
+    async with host_of(a_memory(store, clock)) as host:
+        await host.done("remember", messages=said("In the backup"))
+    await store.close()
+    shutil.copy(the_file(folder), backup)
+    return backup
+
+
 async def test_a_backup_that_is_put_back_while_the_server_runs_is_read_and_written(
     store: Store, clock: HandClock, tmp_path: Path, folder: Path
 ) -> None:
-    other = SqliteStore(folder, clock)
-    async with host_of(a_memory(other, clock)) as host:
-        await host.done("remember", messages=said("In the backup"))
-    await other.close()
-    backup = shutil.copy(the_file(folder), tmp_path / "backup.db")
+    backup = await a_backup(folder, clock, tmp_path / "backup.db")
 
     async with host_of(a_memory(store, clock)) as host:
         await host.done("remember", messages=said("After the backup"))
@@ -143,11 +149,7 @@ async def test_a_backup_that_is_put_back_while_the_server_runs_is_read_and_writt
 async def test_a_file_that_is_replaced_alone_does_not_get_the_log_of_the_one_before(
     store: Store, clock: HandClock, tmp_path: Path, folder: Path, before: str
 ) -> None:
-    other = SqliteStore(folder, clock)
-    async with host_of(a_memory(other, clock)) as host:
-        await host.done("remember", messages=said("In the backup"))
-    await other.close()
-    backup = shutil.copy(the_file(folder), tmp_path / "backup.db")
+    backup = await a_backup(folder, clock, tmp_path / "backup.db")
 
     async with host_of(a_memory(store, clock)) as host:
         await texts(host)

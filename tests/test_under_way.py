@@ -89,6 +89,14 @@ def number_of(text: str) -> int:
     return int(text.split(maxsplit=1)[0].removeprefix("parcel"))
 
 
+async def bring_to_an_end(wire: Wire, end: signal.Signals | None) -> None:
+    """Close the server's stdin, or send it a signal."""
+    if end is None:
+        await wire.hang_up()
+    else:
+        wire.process.send_signal(end)
+
+
 async def ends_in_time(wire: Wire) -> list[dict[str, Any]]:
     """Wait until the process has ended; return the answers that were left."""
     with anyio.fail_after(END_SECONDS):
@@ -207,10 +215,7 @@ async def test_the_end_loses_nothing_that_was_acknowledged(
         await wire.initialize()
         await wire.write_raw(b"".join(json.dumps(parcel(n)).encode() + b"\n" for n in numbers))
         answers = [await wire.read()]
-        if end is None:
-            await wire.hang_up()
-        else:
-            wire.process.send_signal(end)
+        await bring_to_an_end(wire, end)
         answers += await ends_in_time(wire)
     kept = await kept_in(tmp_path)
 
@@ -227,10 +232,7 @@ async def test_a_host_that_reads_no_answers_does_not_keep_the_server_alive(
         await wire.initialize()
         for number in range(MAX_UNDER_WAY + 100):
             await wire.write({"jsonrpc": "2.0", "id": number, "method": "tools/list"})
-        if end is None:
-            await wire.hang_up()
-        else:
-            wire.process.send_signal(end)
+        await bring_to_an_end(wire, end)
         # Not by waiting for the process: that may wait for what it wrote to be read, too.
         with anyio.fail_after(END_SECONDS):
             while is_running(wire.process.pid):  # noqa: ASYNC110 - a process
@@ -252,10 +254,7 @@ async def test_the_end_waits_for_no_lock_of_another_process(
             for number in range(1, 21):
                 await wire.write(parcel(number))
             answers = await wire.answers_to(b"")
-            if end is None:
-                await wire.hang_up()
-            else:
-                wire.process.send_signal(end)
+            await bring_to_an_end(wire, end)
             answers += await ends_in_time(wire)
     kept = await kept_in(tmp_path)
 
