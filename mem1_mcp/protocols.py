@@ -6,7 +6,8 @@ call as several documents as long as no reader ever sees half of it. Nothing is 
 because it could not be read: every operation raises ``StoreError`` (see ``errors``) instead.
 
 No read returns or counts what is forgotten and not yet erased. The user is the first word of every
-operation, as an argument or inside a ``Scope`` or a ``Job``; a store never guesses one.
+operation, as an argument or inside a ``Scope`` or a ``Job``; a store never guesses one. Only tokens and
+secrets are no user's.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         Selection,
         Statistics,
         Stored,
+        Token,
         Topic,
         Windows,
     )
@@ -170,6 +172,21 @@ class Store(Protocol):
             LeaseLostError: another owner has the job.
 
         """
+
+    async def keep_token(self, token: Token) -> None:
+        """Keep a token of this id; one that is kept already stays as it is."""
+
+    async def token(self, token_id: str) -> Token | None:
+        """Return a token as it is at this moment, whichever process made or revoked it; or ``None``."""
+
+    async def tokens(self) -> tuple[Token, ...]:
+        """Return all tokens, also those that ran out, oldest first."""
+
+    async def revoke_token(self, token_id: str) -> bool:
+        """Take a token away; false where there is none. The next ``token`` does not find it."""
+
+    async def secret(self, name: str) -> bytes:
+        """Return the 32 random bytes of this name: made once, the same for every process."""
 
     async def health(self, user: str) -> Health:
         """Look the store over: where it is, versions, sizes, whether it can be written."""

@@ -357,6 +357,23 @@ class Confirmation:
     done: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Lets a program in over the network, as one user. Its secret is kept as a SHA-256 hash.
+
+    Without a ``user`` it is a service token: each of its requests names the user it is for. ``topic``
+    is of calls that name none. ``expires_at`` is ``None`` for one that holds until it is revoked.
+    """
+
+    id: str
+    secret_hash: str
+    user: str | None
+    topic: str | None
+    name: str
+    created_at: int
+    expires_at: int | None = None
+
+
 JobKind = Literal["erasure", "reindexing"]
 JOB_KINDS: tuple[JobKind, ...] = ("erasure", "reindexing")
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mem1_mcp.stores.sqlite import appending, connection, searching
+from mem1_mcp.stores.sqlite.schema import USER_LAYOUT
 from mem1_mcp.types import Call, Indexed, Message, Scope, Trait
 
 WORDS = ("the", "tea", "red", "green", "rare")
@@ -21,7 +22,7 @@ DAY = 86_400_000  # apart, so each message is a conversation
 
 
 def memory_of(said: Sequence[Sequence[str]], topics: Sequence[str] = ("all",)) -> apsw.Connection:
-    db = connection.empty()
+    db = connection.empty(USER_LAYOUT)
     for number, words in enumerate(said):
         message = Message("user", " ".join(words) or "-", "", number * DAY)
         indexed = Indexed(f" {' '.join(words)} ", len(words), Trait(0))

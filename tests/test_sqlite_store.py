@@ -302,7 +302,7 @@ async def test_two_stores_on_one_folder_lose_nothing_of_each_other(folder: Path)
     async def say(store: Store, content: str) -> None:
         places.extend(await keep(store, content))
 
-    async with opened(folder) as one, opened(folder) as other, anyio.create_task_group() as group:
+    async with opened(folder, 10) as one, opened(folder, 10) as other, anyio.create_task_group() as group:
         for number in range(50):
             group.start_soon(say, one, f"one {number}")
             group.start_soon(say, other, f"other {number}")

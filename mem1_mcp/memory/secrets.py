@@ -412,6 +412,7 @@ _TOKENS = (
     ("stripe-key", "k_live_ k_test_ whsec_", "(?:[sr]k_(?:live|test)|whsec)_[A-Za-z0-9]{16,}"),
     ("npm-token", "npm_", "npm_[A-Za-z0-9]{30,}"),
     ("pypi-token", "pypi-age", f"pypi-AgE{_T}{{30,}}"),
+    ("mem1-token", "mem1_", f"mem1_[0-9a-f]{{8}}_{_T}{{32,}}"),  # what lets a program in here
     ("huggingface-token", "hf_", "hf_[A-Za-z0-9]{24,}"),
     ("telegram-token", ":aa", rf"\d{{8,10}}:AA{_T}{{32,}}"),
     ("cloud-key-id", "ltai akid", f"(?:LTAI[A-Za-z0-9]{{12,26}}|AKID[A-Za-z0-9]{{32}}){_E}"),

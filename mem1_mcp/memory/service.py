@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mem1_mcp.memory import forget, recall, remember
+from mem1_mcp.memory import forget, recall, remember, tokens
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from mem1_mcp.memory.jobs import Jobs
     from mem1_mcp.memory.recall import Recall, Recalled
     from mem1_mcp.memory.remember import Remember, Remembered
+    from mem1_mcp.memory.tokens import NewToken
     from mem1_mcp.protocols import Clock, Store
-    from mem1_mcp.types import Forgotten, Health, Profile, Selection, Topic
+    from mem1_mcp.types import Forgotten, Health, Profile, Selection, Token, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,22 @@ class Memory:
     async def forget(self, user: str, token: str, selection: Selection | None) -> Forgotten:
         """Take what a preview showed; see ``forget.confirm``."""
         return await forget.confirm(self.store, self.jobs, user, token, selection, self.clock())
+
+    async def create_token(self, asked: NewToken) -> tuple[str, Token]:
+        """Make a token; see ``tokens.create``."""
+        return await tokens.create(self.store, asked, self.clock())
+
+    async def tokens(self) -> tuple[Token, ...]:
+        """Return all tokens, oldest first."""
+        return await self.store.tokens()
+
+    async def revoke_token(self, token_id: str) -> bool:
+        """Take a token away; false where there is none of this id."""
+        return await self.store.revoke_token(token_id)
+
+    async def verify_token(self, text: str) -> Token | None:
+        """Return the token that a request sent, if it is one and holds; see ``tokens.verify``."""
+        return await tokens.verify(self.store, text, self.clock())
 
     async def health(self, user: str) -> Health:
         """Look the store over."""

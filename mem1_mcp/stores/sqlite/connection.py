@@ -1,4 +1,4 @@
-"""How one user's file is made and opened, what is asked of the engine, and its errors in words."""
+"""How a file is made and opened, what is asked of the engine, and its errors in words."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 import apsw
 
 from mem1_mcp.errors import NotCertainError, StoreBusyError, StoreDamagedError, StoreError
-from mem1_mcp.stores.sqlite import schema
+from mem1_mcp.stores.sqlite.layout import PAGE_SIZE
 from mem1_mcp.stores.sqlite.scrubbing import scrubbing_vfs
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
+
+    from mem1_mcp.stores.sqlite.layout import Layout
 
 _PRAGMAS = """
 PRAGMA synchronous=FULL;
@@ -167,8 +169,10 @@ def closed_on_error(db: apsw.Connection) -> Generator[None]:
         raise
 
 
-def connect(path: Path, user: str, patience: Patience, vfs: str | None = None) -> apsw.Connection:
-    """Open a user's file that is there. What is not ours, damaged or too new is refused untouched."""
+def connect(
+    path: Path, owner: str, layout: Layout, patience: Patience, vfs: str | None = None
+) -> apsw.Connection:
+    """Open a file that is there. What is not ours, damaged or too new is refused untouched."""
     # Not opened by ourselves, ever: on POSIX closing it would drop the locks that SQLite holds on it.
     _check_not_empty(path)
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
@@ -177,23 +181,23 @@ def connect(path: Path, user: str, patience: Patience, vfs: str | None = None) -
         db.set_busy_handler(patience)
         # The last one to close writes what is in the log into the file: it must be one that scrubs.
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, vfs is None)
-        schema.check_owner(db, str(path))
+        layout.check_program(db, str(path))
         _check_not_cut(path)
         _use_wal(db, patience)
         db.execute(_PRAGMAS).fetchall()
-        if not schema.is_current(db, user, str(path)):
+        if not layout.is_current(db, owner, str(path)):
             with transaction(db):
-                schema.migrate(db, user)
+                layout.migrate(db, owner)
     return db
 
 
-def peek(path: Path) -> apsw.Connection:
-    """Open a file of any user's for a look that changes nothing and waits for nobody."""
+def peek(path: Path, layout: Layout) -> apsw.Connection:
+    """Open a file of any owner's for a look that changes nothing and waits for nobody."""
     _check_not_empty(path)
     # Scrubbing, since it may be the last one to close.
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=scrubbing_vfs())
     with closed_on_error(db):
-        schema.check_owner(db, str(path))
+        layout.check_program(db, str(path))
         db.execute("PRAGMA query_only=ON").fetchall()
     return db
 
@@ -207,7 +211,7 @@ def _check_not_empty(path: Path) -> None:
 def _check_not_cut(path: Path) -> None:
     size = path.stat().st_size
     # SQLite would fill the rest of the page with zeros. With a log, the rest may be in there.
-    if size % schema.PAGE_SIZE and not _size(_log_of(path)):
+    if size % PAGE_SIZE and not _size(_log_of(path)):
         raise damaged(str(path), f"is damaged: its {size} bytes are no whole number of pages")
 
 
@@ -234,8 +238,8 @@ def _use_wal(db: apsw.Connection, patience: Patience) -> None:
             return
 
 
-def create(path: Path, user: str) -> None:
-    """Make a user's file, unless another process is faster: it appears whole, or not at all.
+def create(path: Path, owner: str, layout: Layout) -> None:
+    """Make a file, unless another process is faster: it appears whole, or not at all.
 
     Only its owner can read it.
     """
@@ -249,9 +253,9 @@ def create(path: Path, user: str) -> None:
     try:
         db = apsw.Connection(str(new), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
-            db.execute(f"PRAGMA page_size={schema.PAGE_SIZE}; PRAGMA synchronous=FULL").fetchall()
+            db.execute(f"PRAGMA page_size={PAGE_SIZE}; PRAGMA synchronous=FULL").fetchall()
             db.execute("BEGIN")  # nothing to take back: without a name it is no memory yet
-            schema.migrate(db, user)
+            layout.migrate(db, owner)
             db.execute("COMMIT")
             db.execute("PRAGMA journal_mode=WAL").fetchall()
         finally:
@@ -292,8 +296,8 @@ def _publish(new: Path, path: Path) -> None:
         os.close(folder)
 
 
-def empty() -> apsw.Connection:
-    """Open a store without anything in it, for users who have no file yet."""
+def empty(layout: Layout) -> apsw.Connection:
+    """Open a database without anything in it, for reading where there is no file yet."""
     db = apsw.Connection(":memory:")
-    schema.migrate(db, "")
+    layout.migrate(db, "")
     return db

@@ -16,8 +16,9 @@ import apsw
 from mem1_mcp.errors import StoreError
 from mem1_mcp.stores.sqlite import jobs
 from mem1_mcp.stores.sqlite.connection import UNFINISHED, peek, told_in_words
+from mem1_mcp.stores.sqlite.database_file import DatabaseFile
 from mem1_mcp.stores.sqlite.location import check_location
-from mem1_mcp.stores.sqlite.user_file import UserFile
+from mem1_mcp.stores.sqlite.schema import USER_LAYOUT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator
@@ -38,7 +39,7 @@ class UserFiles:
     def __init__(self, folder: Path, busy_seconds: float) -> None:
         self.folder = folder
         self._busy_seconds = busy_seconds
-        self._open: OrderedDict[str, UserFile] = OrderedDict()
+        self._open: OrderedDict[str, DatabaseFile] = OrderedDict()
         self._lent: dict[str, int] = {}
         self._lock = threading.Lock()
         self._checked = False
@@ -48,17 +49,23 @@ class UserFiles:
         self._warned: set[str] = set()
         self._turn = ""
 
+    def check_folder(self) -> None:
+        """Refuse a folder that other machines reach, as soon as something is read or written."""
+        if not self._checked:
+            with told_in_words(str(self.folder)):
+                check_location(self.folder)
+            self._checked = True
+
     @contextmanager
-    def lent(self, user: str) -> Generator[UserFile]:
+    def lent(self, user: str) -> Generator[DatabaseFile]:
         """Lend the user's file, which need not be there yet, and keep it open meanwhile."""
+        self.check_folder()
         with self._lock:
-            if not self._checked:
-                with told_in_words(str(self.folder)):
-                    check_location(self.folder)
-                self._checked = True
             file = self._open.get(user)
             if file is None:
-                file = self._open[user] = UserFile(self.path(user), user, self._busy_seconds)
+                file = self._open[user] = DatabaseFile(
+                    self.path(user), user, USER_LAYOUT, self._busy_seconds
+                )
             self._open.move_to_end(user)
             self._close_idle(user)
             self._lent[user] = self._lent.get(user, 0) + 1
@@ -103,16 +110,16 @@ class UserFiles:
     def _is_due(self, path: Path, kinds: Collection[JobKind], now: int) -> bool | None:
         """Look into a file: ``None`` when there is no job at all."""
         with told_in_words(str(path)):
-            db = peek(path)
+            db = peek(path, USER_LAYOUT)
             try:
-                self._users[path.name] = db.execute("SELECT user FROM state").get
+                self._users[path.name] = db.execute("SELECT owner FROM state").get
                 if jobs.is_due(db, kinds, now):
                     return True
                 return False if jobs.told(db) else None
             finally:
                 db.close()
 
-    def close(self) -> list[UserFile]:
+    def close(self) -> list[DatabaseFile]:
         """Forget the open files and return them, to be closed."""
         with self._lock:
             files = list(self._open.values())

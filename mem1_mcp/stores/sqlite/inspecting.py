@@ -13,10 +13,10 @@ from mem1_mcp.text.terms import VERSION as TERMS_VERSION
 from mem1_mcp.types import Health
 
 if TYPE_CHECKING:
-    from mem1_mcp.stores.sqlite.user_file import UserFile
+    from mem1_mcp.stores.sqlite.database_file import DatabaseFile
 
 
-def health(file: UserFile) -> Health:
+def health(file: DatabaseFile) -> Health:
     """Look the file over; it is written too, for a disk that can't be."""
     facts = [
         ("store", "SQLite"),

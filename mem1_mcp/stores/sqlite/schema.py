@@ -1,15 +1,11 @@
-"""The layout of a user's file, as migrations that are only ever appended to.
-
-``user_version`` counts the migrations applied. ``state.oldest_writer`` is the version of the layout
-that a program must know to write the file: an additive migration leaves it alone, so an older
-program keeps working beside a newer one.
-"""
+"""The layout of a user's file: messages with their index, the profile, and what is left to do."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mem1_mcp.errors import StoreDamagedError, StoreTooNewError
+from mem1_mcp.stores.sqlite.layout import Layout
+from mem1_mcp.stores.sqlite.reindexing import beside_a_newer_program
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
 
 if TYPE_CHECKING:
@@ -17,11 +13,10 @@ if TYPE_CHECKING:
 
     import apsw
 
-APPLICATION_ID = 0x6D656D31  # "mem1"
-PAGE_SIZE = 4096  # bytes
-
 MIGRATIONS: list[Callable[[apsw.Connection, str], None]] = []
 migration = MIGRATIONS.append
+
+USER_LAYOUT = Layout(0x6D656D31, MIGRATIONS, beside_a_newer_program)  # "mem1"
 
 
 @migration
@@ -30,7 +25,7 @@ def m001_messages_and_profile(db: apsw.Connection, user: str) -> None:
     db.execute(
         """
         CREATE TABLE state(
-            id INTEGER PRIMARY KEY CHECK (id = 1), user TEXT NOT NULL, oldest_writer INTEGER NOT NULL,
+            id INTEGER PRIMARY KEY CHECK (id = 1), owner TEXT NOT NULL, oldest_writer INTEGER NOT NULL,
             terms_version INTEGER NOT NULL, messages INTEGER NOT NULL DEFAULT 0,
             total_length INTEGER NOT NULL DEFAULT 0, rounds INTEGER NOT NULL DEFAULT 0,
             conversations INTEGER NOT NULL DEFAULT 0) STRICT;
@@ -77,41 +72,6 @@ def m001_messages_and_profile(db: apsw.Connection, user: str) -> None:
         """
     )
     db.execute(
-        "INSERT INTO state(id, user, oldest_writer, terms_version) VALUES (1, ?, 1, ?)",
+        "INSERT INTO state(id, owner, oldest_writer, terms_version) VALUES (1, ?, 1, ?)",
         (user, TERMS_VERSION),
     )
-
-
-def migrate(db: apsw.Connection, user: str) -> None:
-    """Bring the file to the newest layout, inside a transaction; nothing where another process did."""
-    version: int = db.execute("PRAGMA user_version").get
-    if version < len(MIGRATIONS):
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
-        step(db, user)
-        db.execute(f"PRAGMA user_version = {number}")
-
-
-def check_owner(db: apsw.Connection, where: str) -> None:
-    """Refuse another program's database; reads only."""
-    if db.execute("PRAGMA application_id").get != APPLICATION_ID:
-        raise StoreDamagedError(
-            f"{where} is a database of another program, not a memory of mem1-mcp. It was left "
-            "untouched. Move it away or point MEM1_MEMORY_DIR elsewhere."
-        )
-
-
-def is_current(db: apsw.Connection, user: str, where: str) -> bool:
-    """Whether the layout is the newest; what is another user's or too new is refused by name."""
-    version: int = db.execute("PRAGMA user_version").get
-    if version > len(MIGRATIONS):
-        oldest: int = db.execute("SELECT oldest_writer FROM state").get
-        if oldest > len(MIGRATIONS):
-            raise StoreTooNewError(
-                f"{where} was written by a newer mem1-mcp (layout {version}, this program knows "
-                f"{len(MIGRATIONS)}). Nothing was read or changed. Update this mem1-mcp."
-            )
-    owner: str = db.execute("SELECT user FROM state").get
-    if owner != user:
-        raise StoreDamagedError(f"{where} holds another user's memory. It was left untouched.")
-    return version >= len(MIGRATIONS)

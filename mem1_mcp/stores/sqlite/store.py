@@ -20,8 +20,10 @@ from mem1_mcp.stores.sqlite import (
     reading,
     reindexing,
     searching,
+    shared,
 )
-from mem1_mcp.stores.sqlite.connection import busy, empty
+from mem1_mcp.stores.sqlite.connection import busy
+from mem1_mcp.stores.sqlite.database_file import DatabaseFile
 from mem1_mcp.stores.sqlite.files import UserFiles
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
         Selection,
         Statistics,
         Stored,
+        Token,
         Topic,
         Windows,
     )
@@ -68,6 +71,7 @@ class SqliteStore:
 
     def __init__(self, folder: Path, clock: Clock, busy_seconds: float = 10.0) -> None:
         self._files = UserFiles(folder / "users", busy_seconds)
+        self._shared = DatabaseFile(folder / "store.db", "", shared.SHARED_LAYOUT, busy_seconds)
         self._busy_seconds = busy_seconds
         self._clock = clock
         # Apart, so that readers go on while writers wait for another process's lock.
@@ -171,13 +175,36 @@ class SqliteStore:
         now = self._clock()
         return await self._write(job.user, lambda db: reindexing.reindex(db, job, indexed, now, lease_ms))
 
+    async def keep_token(self, token: Token) -> None:
+        """See ``Store.keep_token``."""
+        await self._write_shared(lambda db: shared.keep_token(db, token))
+
+    async def token(self, token_id: str) -> Token | None:
+        """See ``Store.token``."""
+        return await self._read_shared(lambda db: shared.token(db, token_id))
+
+    async def tokens(self) -> tuple[Token, ...]:
+        """See ``Store.tokens``."""
+        return await self._read_shared(shared.tokens)
+
+    async def revoke_token(self, token_id: str) -> bool:
+        """See ``Store.revoke_token``."""
+        return await self._write_shared(lambda db: shared.revoke_token(db, token_id))
+
+    async def secret(self, name: str) -> bytes:
+        """See ``Store.secret``."""
+        kept = await self._read_shared(lambda db: shared.secret(db, name))
+        if kept is not None:
+            return kept
+        return await self._write_shared(lambda db: shared.make_secret(db, name))
+
     async def health(self, user: str) -> Health:
         """See ``Store.health``."""
         return await _in_thread(lambda: self._health(user), self._writing)
 
     async def close(self) -> None:
         """Close every file."""
-        files = self._files.close()
+        files = [*self._files.close(), self._shared]
         for file in files:
             file.stop_waiting()
         for file in files:
@@ -236,15 +263,24 @@ class SqliteStore:
 
     def _read_now(self, user: str, read: Callable[[apsw.Connection], _Result]) -> _Result:
         with self._files.lent(user) as file:
-            if file.exists():
-                with file.reading() as db:
-                    return read(db)
-        # Looking must not make a file.
-        db = empty()
-        try:
-            return read(db)
-        finally:
-            db.close()
+            return file.read(read)
+
+    async def _read_shared(self, read: Callable[[apsw.Connection], _Result]) -> _Result:
+        def read_now() -> _Result:
+            self._files.check_folder()
+            return self._shared.read(read)
+
+        return await _in_thread(read_now, self._reading)
+
+    async def _write_shared(self, write: Callable[[apsw.Connection], _Result]) -> _Result:
+        until = time.monotonic() + self._busy_seconds
+
+        def write_now() -> _Result:
+            self._files.check_folder()
+            with self._shared.writing(until) as db:
+                return write(db)
+
+        return await _in_thread(write_now, self._writing)
 
 
 async def _in_thread(work: Callable[[], _Result], limiter: anyio.CapacityLimiter) -> _Result:

@@ -1,4 +1,4 @@
-"""One user's open file: connections lent to threads, and the log kept short.
+"""An open file: connections lent to threads, and the log kept short.
 
 One connection writes, a few read (WAL lets them go on beside the writer and beside other processes),
 one checkpoints. Every write is one ``BEGIN IMMEDIATE`` transaction in one synchronous function, so
@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import apsw
 
@@ -23,17 +23,21 @@ from mem1_mcp.stores.sqlite.connection import (
     closed_on_error,
     connect,
     create,
+    empty,
     told_in_words,
     transaction,
 )
-from mem1_mcp.stores.sqlite.reindexing import beside_a_newer_program
 from mem1_mcp.stores.sqlite.scrubbing import scrubbing_vfs
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
+    from mem1_mcp.stores.sqlite.layout import Layout
+
 log = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
 
 _KEPT_READERS = 4
 _LOG_PAGES = 1000  # of the log, from which on it is moved into the file
@@ -42,12 +46,13 @@ _REWRITTEN = 4096  # pages at most, which takes some 100 ms
 _EMPTYING_SECONDS = 0.2  # others can't write while the log is being emptied
 
 
-class UserFile:
+class DatabaseFile:
     """Safe to use from several threads; ``close`` does not wait for another process's locks."""
 
-    def __init__(self, path: Path, user: str, busy_seconds: float) -> None:
+    def __init__(self, path: Path, owner: str, layout: Layout, busy_seconds: float) -> None:
         self.path = path
-        self._user = user
+        self._owner = owner
+        self._layout = layout
         self._busy_seconds = busy_seconds
         self._closing = threading.Event()
         self._write_lock = threading.Lock()
@@ -83,7 +88,7 @@ class UserFile:
         with self._locked(until):
             identity = self._look()
             if identity is None:
-                create(self.path, self._user)
+                create(self.path, self._owner, self._layout)
             elif self._identity not in (None, identity):
                 self._open_anew(identity)
             writer = self._open_writer()
@@ -169,6 +174,17 @@ class UserFile:
             else:
                 close(reader)
 
+    def read(self, read: Callable[[apsw.Connection], _Result]) -> _Result:
+        """Read what is of one moment; nothing where there is no file yet, since looking makes none."""
+        if self.exists():
+            with self.reading() as reader:
+                return read(reader)
+        nothing = empty(self._layout)
+        try:
+            return read(nothing)
+        finally:
+            nothing.close()
+
     @contextmanager
     def _locked(self, until: float | None = None) -> Generator[None]:
         if until is None:
@@ -184,10 +200,10 @@ class UserFile:
 
     def _open_writer(self) -> apsw.Connection:
         if self._writer is None:
-            self._writer = connect(self.path, self._user, self._patience)
+            self._writer = connect(self.path, self._owner, self._layout, self._patience)
             self._writer.set_wal_hook(self._note_log)
             self._identity = self._look()
-            if told := beside_a_newer_program(self._writer):
+            if told := self._layout.warning(self._writer):
                 log.warning("%s: %s", self.path, told)
         return self._writer
 
@@ -196,7 +212,7 @@ class UserFile:
         return apsw.SQLITE_OK
 
     def _open_reader(self) -> apsw.Connection:
-        reader = connect(self.path, self._user, self._reading_patience)
+        reader = connect(self.path, self._owner, self._layout, self._reading_patience)
         self._identity = self._identity or self._look()
         reader.pragma("query_only", "ON")
         return reader
@@ -208,7 +224,7 @@ class UserFile:
         try:
             if self._checkpointer is None:
                 self._checkpointer = connect(
-                    self.path, self._user, self._checkpoint_patience, scrubbing_vfs()
+                    self.path, self._owner, self._layout, self._checkpoint_patience, scrubbing_vfs()
                 )
             blocked, _, _ = self._checkpointer.execute(f"PRAGMA wal_checkpoint({mode})").get
         except (apsw.Error, StoreError, OSError) as error:
