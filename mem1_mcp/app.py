@@ -68,12 +68,16 @@ async def _serve_stdio(settings: Settings) -> None:
     from mem1_mcp.server import stdio  # the SDK: a second that other commands save
     from mem1_mcp.server.build import build_server
     from mem1_mcp.server.identity import always
+    from mem1_mcp.server.updates import Updates
 
     async with open_memory(settings) as memory, anyio.create_task_group() as tasks:
         if sys.platform != "win32":
             tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
-        server = build_server(memory, settings, always(settings.user_id))
+        identify = always(settings.user_id, settings.topic_id)
+        updates = Updates(memory, identify)
+        server = build_server(memory, settings, identify, updates)
         tasks.start_soon(memory.jobs.run)
+        tasks.start_soon(updates.run)
         gc.freeze()
         gc.enable()
         await stdio.serve(server, at_end=_end_soon)

@@ -46,6 +46,19 @@ class Clock(Protocol):
         """Return milliseconds since 1970, UTC."""
 
 
+class Progress(Protocol):
+    """Is told how far a long operation is."""
+
+    async def __call__(
+        self, progress: float, total: float | None = None, message: str | None = None
+    ) -> None:
+        """Take note that ``progress`` of ``total`` is done; never less than the last time."""
+
+
+async def silently(progress: float, total: float | None = None, message: str | None = None) -> None:
+    """Tell nobody: a ``Progress`` for whom nobody waits."""
+
+
 class Store(Protocol):
     """Keeps messages and profiles of many users, each apart from all others."""
 

@@ -11,15 +11,24 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import anyio
 import pytest
 from hypothesis import settings as hypothesis_settings
 from mcp import Client
-from mcp.types import CallToolResult
+from mcp.types import (
+    CallToolResult,
+    EmptyResult,
+    SubscribeRequest,
+    SubscribeRequestParams,
+    UnsubscribeRequest,
+    UnsubscribeRequestParams,
+)
 
 from mem1_mcp.memory import Jobs, Memory
 from mem1_mcp.protocols import Store
 from mem1_mcp.server.build import build_server
 from mem1_mcp.server.identity import always
+from mem1_mcp.server.updates import Updates
 from mem1_mcp.settings import Settings
 from mem1_mcp.stores.sqlite import SqliteStore
 
@@ -76,6 +85,16 @@ class Host:
         assert not result.is_error, words(result)
         return words(result)
 
+    async def subscribe(self, uri: str) -> None:
+        """Subscribe to a resource, in the way of the handshake era."""
+        params = SubscribeRequestParams(uri=uri)
+        await self.client.session.send_request(SubscribeRequest(params=params), EmptyResult)
+
+    async def unsubscribe(self, uri: str) -> None:
+        """Take a subscription back."""
+        params = UnsubscribeRequestParams(uri=uri)
+        await self.client.session.send_request(UnsubscribeRequest(params=params), EmptyResult)
+
     async def profile(self) -> str:
         """Read the profile resource."""
         contents = (await self.client.read_resource("memory://profile")).contents[0]
@@ -122,11 +141,20 @@ def memory(store: Store, clock: HandClock) -> Memory:
 
 @asynccontextmanager
 async def host_of(memory: Memory, user: str = "ming", **settings: Any) -> AsyncGenerator[Host]:
-    """Connect a host to a server over this memory, in this process; settings as fields of Settings."""
-    mode = settings.pop("mode", "auto")
-    server = build_server(memory, Settings(user_id=user, **settings), always(user))
-    async with Client(server, mode=mode) as client:
-        yield Host(client)
+    """Connect a host to a server over this memory, in this process; settings as fields of Settings.
+
+    ``options`` are the SDK client's own, such as its callbacks.
+    """
+    mode, options = settings.pop("mode", "auto"), settings.pop("options", {})
+    chosen = Settings(user_id=user, **settings)
+    identify = always(user, chosen.topic_id)
+    updates = Updates(memory, identify)
+    server = build_server(memory, chosen, identify, updates)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(updates.run)
+        async with Client(server, mode=mode, **options) as client:
+            yield Host(client)
+        tasks.cancel_scope.cancel()
 
 
 @pytest.fixture

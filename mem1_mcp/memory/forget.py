@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from mem1_mcp.memory.jobs import Jobs
-    from mem1_mcp.protocols import Store
+    from mem1_mcp.protocols import Progress, Store
     from mem1_mcp.types import Item, Selection
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,14 @@ class Preview:
     items: tuple[Item, ...]
     more: int
     unknown: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The token of a preview, and the selection that came with it, if one did."""
+
+    token: str
+    selection: Selection | None
 
 
 async def preview(
@@ -84,13 +92,14 @@ async def preview(
 
 
 async def confirm(
-    store: Store, jobs: Jobs, user: str, token: str, selection: Selection | None, now: int
+    store: Store, jobs: Jobs, user: str, confirmed: Confirmed, now: int, progress: Progress
 ) -> Forgotten:
     """Take what the preview of this token showed; a second time, say what was done.
 
     What is few is off the disk when this returns; the rest of it goes by a job.
     """
-    kept = await store.confirmation(user, _hash(token))
+    selection = confirmed.selection
+    kept = await store.confirmation(user, _hash(confirmed.token))
     if kept is None or (not kept.done and kept.expires_at < now):
         raise InvalidRequestError(
             "confirm: this token is unknown or older than ten minutes. Nothing was forgotten. Call "
@@ -102,6 +111,7 @@ async def confirm(
             "confirm alone, or call forget without it to see what the new selection would take."
         )
     done = await store.forget(user, kept.token_hash)
+    await progress(1, 2, "It can't be found any more")
     if done.pending:
         try:
             erased = await jobs.finish_soon(user, "erasure", _ERASING_SECONDS)
@@ -109,6 +119,7 @@ async def confirm(
             log.warning("What was forgotten is yet to be erased: %s", error)
         else:
             done = replace(done, pending=not erased)
+    await progress(2, 2, "Its bytes are to be erased yet" if done.pending else "It is erased")
     return done
 
 

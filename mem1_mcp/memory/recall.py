@@ -16,7 +16,7 @@ from mem1_mcp.types import MAX_POSITION, conversation_of, place_of
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from mem1_mcp.protocols import Store
+    from mem1_mcp.protocols import Progress, Store
     from mem1_mcp.types import Item, Scope, Stored
 
 # Per message shown, beyond a base: found by their own words, and read with their context. More of
@@ -52,16 +52,16 @@ class Recalled:
     more: int
 
 
-async def recall(store: Store, asked: Recall, now: int, zone: tzinfo) -> Recalled:
+async def recall(store: Store, asked: Recall, now: int, zone: tzinfo, progress: Progress) -> Recalled:
     """Answer a recall; reading only."""
     if asked.around is not None:
         return await _open(store, asked, asked.around, now, zone)
     if asked.queries:
-        return await _search(store, asked, now, zone)
+        return await _search(store, asked, now, zone, progress)
     return await _latest(store, asked, now, zone)
 
 
-async def _search(store: Store, asked: Recall, now: int, zone: tzinfo) -> Recalled:
+async def _search(store: Store, asked: Recall, now: int, zone: tzinfo, progress: Progress) -> Recalled:
     profile = await store.profile(asked.scope.user)
     items = profiles.relevant(
         profile,
@@ -70,12 +70,13 @@ async def _search(store: Store, asked: Recall, now: int, zone: tzinfo) -> Recall
     )
     rankings = []
     weights: dict[str, float] = {}
-    for text in asked.queries:
+    for number, text in enumerate(asked.queries, start=1):
         # What is asked about a past moment is asked as of that moment: 昨天 is the day before it.
         moment = now if asked.scope.until is None else min(now, asked.scope.until)
         query = await queries.prepare(store, asked.scope, text, at_local(moment, zone))
         weights |= query.weights
         rankings.append(await _rank(store, asked, query))
+        await progress(number, len(asked.queries), "Searched")
     ranked = ranking.fuse(rankings)
     places = [place for _, place in ranked[asked.skip : asked.skip + asked.limit]]
     found = await store.messages(asked.scope.user, places)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mem1_mcp.memory.profile import Fact, Told
-    from mem1_mcp.protocols import Store
+    from mem1_mcp.protocols import Progress, Store
     from mem1_mcp.types import Role
 
 # Hosts send a call again when an answer is late; people say "ok" twice.
@@ -66,9 +66,12 @@ class Remembered:
     masked: tuple[str, ...]
 
 
-async def remember(store: Store, user: str, asked: Remember, now: int, *, masking: bool) -> Remembered:
+async def remember(
+    store: Store, user: str, asked: Remember, now: int, *, masking: bool, progress: Progress
+) -> Remembered:
     """Keep a call: first its messages, whole or not at all, then its facts; errors say what was kept."""
     kinds: list[str] = []
+    everything = len(asked.messages) + len(asked.facts)
     masked = await _beside(lambda: _mask_secrets(asked, kinds), asked) if masking else asked
     if any(fact.replaces is not None for fact in masked.facts):
         profiles.check_replaces(await store.profile(user), masked.facts)
@@ -77,6 +80,7 @@ async def remember(store: Store, user: str, asked: Remember, now: int, *, maskin
     if masked.messages or masked.request_id is not None:
         appended = await store.append(user, await _beside(lambda: _call(masked, now), asked))
         places, duplicate = appended.places, appended.duplicate
+        await progress(len(asked.messages), everything, "The messages are saved")
     told: tuple[Told, ...] = ()
     if masked.facts:
         try:
@@ -91,6 +95,7 @@ async def remember(store: Store, user: str, asked: Remember, now: int, *, maskin
                 f"The messages of this call are saved, its facts are not: {error.reason} Send the facts "
                 "again, without the messages."
             ) from error
+        await progress(everything, everything, "The facts are saved")
     return Remembered(
         tuple(message_id(place) for place in places), told, duplicate, tuple(dict.fromkeys(kinds))
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mem1_mcp.memory import forget, recall, remember, tokens
+from mem1_mcp.protocols import silently
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from mem1_mcp.memory.recall import Recall, Recalled
     from mem1_mcp.memory.remember import Remember, Remembered
     from mem1_mcp.memory.tokens import NewToken
-    from mem1_mcp.protocols import Clock, Store
+    from mem1_mcp.protocols import Clock, Progress, Store
     from mem1_mcp.types import Forgotten, Health, Profile, Selection, Token, Topic
 
 
@@ -32,13 +33,15 @@ class Memory:
     jobs: Jobs
     masking: bool = True
 
-    async def remember(self, user: str, asked: Remember) -> Remembered:
+    async def remember(self, user: str, asked: Remember, progress: Progress = silently) -> Remembered:
         """Keep messages and facts; see ``remember.remember``."""
-        return await remember.remember(self.store, user, asked, self.clock(), masking=self.masking)
+        return await remember.remember(
+            self.store, user, asked, self.clock(), masking=self.masking, progress=progress
+        )
 
-    async def recall(self, asked: Recall) -> Recalled:
+    async def recall(self, asked: Recall, progress: Progress = silently) -> Recalled:
         """Find what was said; see ``recall.recall``."""
-        return await recall.recall(self.store, asked, self.clock(), self.zone)
+        return await recall.recall(self.store, asked, self.clock(), self.zone, progress)
 
     async def topics(self, user: str) -> tuple[Topic, ...]:
         """Return the user's topics, the one used last first."""
@@ -52,9 +55,12 @@ class Memory:
         """Show what would go; see ``forget.preview``."""
         return await forget.preview(self.store, user, selection, skip, self.clock(), self.zone)
 
-    async def forget(self, user: str, token: str, selection: Selection | None) -> Forgotten:
+    async def forget(
+        self, user: str, token: str, selection: Selection | None, progress: Progress = silently
+    ) -> Forgotten:
         """Take what a preview showed; see ``forget.confirm``."""
-        return await forget.confirm(self.store, self.jobs, user, token, selection, self.clock())
+        confirmed = forget.Confirmed(token, selection)
+        return await forget.confirm(self.store, self.jobs, user, confirmed, self.clock(), progress)
 
     async def create_token(self, asked: NewToken) -> tuple[str, Token]:
         """Make a token; see ``tokens.create``."""

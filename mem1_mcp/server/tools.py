@@ -11,15 +11,20 @@ from mcp.types import CallToolResult
 
 from mem1_mcp.errors import InvalidRequestError, Mem1Error
 from mem1_mcp.server import arguments, wording
+from mem1_mcp.server.asking import Prepared, asking
 from mem1_mcp.server.schemas import TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from mem1_mcp.memory import Memory
-    from mem1_mcp.server.identity import Identify
+    from mem1_mcp.memory.forget import Preview
+    from mem1_mcp.protocols import Progress
+    from mem1_mcp.server.identity import Identify, Identity
+    from mem1_mcp.server.updates import Updates
+    from mem1_mcp.types import Selection
 
-    Run = Callable[[str, Any], Awaitable[CallToolResult]]
+    Run = Callable[[Identity, Any, Progress], Awaitable[CallToolResult]]
 
 _NOTHING_SAVED = "Nothing was saved."
 _NOTHING_FORGOTTEN = "Nothing was forgotten."
@@ -28,77 +33,114 @@ _NOTHING_FORGOTTEN = "Nothing was forgotten."
 class Tools:
     """The tools over one memory; whose, ``identify`` says for each request."""
 
-    def __init__(self, memory: Memory, identify: Identify, default_topic: str | None) -> None:
+    def __init__(self, memory: Memory, identify: Identify, updates: Updates) -> None:
         self._memory = memory
         self._identify = identify
-        self._default_topic = default_topic
+        self._updates = updates
 
     def registered(self, descriptions: Mapping[str, str]) -> list[Tool]:
         """Return the tools for the server, some with the person's own descriptions."""
         return [
-            _tool("remember", self._remember, self._identify, descriptions, _NOTHING_SAVED),
-            _tool("recall", self._recall, self._identify, descriptions, ""),
-            _tool("list_topics", self._list_topics, self._identify, descriptions, ""),
-            _tool("forget", self._forget, self._identify, descriptions, _NOTHING_FORGOTTEN),
+            _tool("remember", self._called("remember", self._remember, _NOTHING_SAVED), descriptions),
+            _tool("recall", self._called("recall", self._recall), descriptions),
+            _tool("list_topics", self._called("list_topics", self._list_topics), descriptions),
+            _tool("forget", asking(self), descriptions),
         ]
 
-    async def _remember(self, user: str, asked: arguments.RememberArguments) -> CallToolResult:
-        request = arguments.to_remember(asked, self._default_topic or "default", self._memory.zone)
-        done = await self._memory.remember(user, request)
-        return wording.remembered(done, user, request.topic)
+    def _called(
+        self, name: str, run: Run, consequence: str = ""
+    ) -> Callable[[Context[Any, Any]], Awaitable[CallToolResult]]:
+        # The SDK's own checks are passed by: they drop unknown names and answer in pydantic's words.
+        async def call(ctx: Context[Any, Any]) -> CallToolResult:
+            raw = _raw_arguments(ctx)
+            unknown = arguments.unknown_arguments(name, raw)
+            try:
+                asked = arguments.validate(name, raw, consequence)
+                result = await run(self._identify(), asked, ctx.report_progress)
+            except Mem1Error as error:
+                result = wording.refusal(str(error))
+            return wording.with_ignored(result, unknown)
 
-    async def _recall(self, user: str, asked: arguments.RecallArguments) -> CallToolResult:
-        request = arguments.to_recall(asked, user, self._default_topic, self._memory.zone)
+        return call
+
+    async def _remember(
+        self, of: Identity, asked: arguments.RememberArguments, progress: Progress
+    ) -> CallToolResult:
+        request = arguments.to_remember(asked, of.topic or "default", self._memory.zone)
+        done = await self._memory.remember(of.user, request, progress)
+        self._updates.changed(of.user)
+        return wording.remembered(done, of.user, request.topic)
+
+    async def _recall(
+        self, of: Identity, asked: arguments.RecallArguments, progress: Progress
+    ) -> CallToolResult:
+        request = arguments.to_recall(asked, of.user, of.topic, self._memory.zone)
         now, zone = self._memory.clock(), self._memory.zone
         room = request.max_tokens - wording.frame_tokens(request, now, zone)
-        found = await self._memory.recall(replace(request, max_tokens=max(room, 1)))
+        found = await self._memory.recall(replace(request, max_tokens=max(room, 1)), progress)
         return wording.recalled(found, request, now, zone)
 
-    async def _list_topics(self, user: str, asked: arguments.ListTopicsArguments) -> CallToolResult:
-        listed = await self._memory.topics(user)
+    async def _list_topics(
+        self, of: Identity, asked: arguments.ListTopicsArguments, _progress: Progress
+    ) -> CallToolResult:
+        listed = await self._memory.topics(of.user)
         return wording.topics(
             listed,
             arguments.to_skip(asked.cursor),
             asked.limit or 50,
-            user,
+            of.user,
             self._memory.clock(),
             self._memory.zone,
         )
 
-    async def _forget(self, user: str, asked: arguments.ForgetArguments) -> CallToolResult:
-        selection = arguments.to_selection(asked)
-        if asked.confirm is not None:
-            return wording.forgotten(await self._memory.forget(user, asked.confirm, selection), user)
-        assert selection is not None  # noqa: S101 - to_selection asks for one of the two
-        skip = arguments.to_skip(asked.cursor, _NOTHING_FORGOTTEN)
-        preview = await self._memory.preview_forgetting(user, selection, skip)
-        return wording.previewed(preview, skip, user, self._memory.zone)
-
-
-def _tool(
-    name: str,
-    run: Run,
-    identify: Identify,
-    descriptions: Mapping[str, str],
-    consequence: str,
-) -> Tool:
-    text = TOOLS[name]
-
-    # The SDK's own checks are passed by: they drop unknown names and answer in pydantic's words.
-    async def call(ctx: Context[Any, Any]) -> CallToolResult:
-        raw = (ctx.request_context.params or {}).get("arguments") or {}
-        unknown = arguments.unknown_arguments(name, raw)
+    async def prepare(self, ctx: Context[Any, Any]) -> Prepared:
+        """See ``Forgetting``."""
+        raw = _raw_arguments(ctx)
         try:
-            if unknown and name == "forget":
+            if unknown := arguments.unknown_arguments("forget", raw):
                 raise InvalidRequestError(
                     f"{', '.join(unknown)}: forget has no such argument. {_NOTHING_FORGOTTEN}"
                 )
-            result = await run(identify(), arguments.validate(name, raw, consequence))
+            user = self._identify().user
+            asked = arguments.validate("forget", raw, _NOTHING_FORGOTTEN)
+            selection = arguments.to_selection(asked)
+            if asked.confirm is not None:
+                return Prepared(confirmed=(asked.confirm, selection))
+            assert selection is not None  # noqa: S101 - to_selection asks for one of the two
+            skip = arguments.to_skip(asked.cursor, _NOTHING_FORGOTTEN)
+            preview = await self._memory.preview_forgetting(user, selection, skip)
         except Mem1Error as error:
-            refused = wording.refusal(str(error))
-            return refused if name == "forget" else wording.with_ignored(refused, unknown)
-        return wording.with_ignored(result, unknown)
+            return Prepared(wording.refusal(str(error)))
+        if preview.token is None or skip:
+            return Prepared(wording.previewed(preview, skip, user, self._memory.zone))
+        return Prepared(preview=preview, question=wording.question(preview, user, self._memory.zone))
 
+    async def forget(
+        self, ctx: Context[Any, Any], token: str, selection: Selection | None
+    ) -> CallToolResult:
+        """See ``Forgetting``."""
+        try:
+            user = self._identify().user
+            done = await self._memory.forget(user, token, selection, ctx.report_progress)
+        except Mem1Error as error:
+            return wording.refusal(str(error))
+        self._updates.changed(user)
+        return wording.forgotten(done, user)
+
+    def leave(self, preview: Preview, *, declined: bool) -> CallToolResult:
+        """See ``Forgetting``."""
+        user = self._identify().user
+        return wording.previewed(preview, 0, user, self._memory.zone, declined=declined)
+
+
+def _raw_arguments(ctx: Context[Any, Any]) -> dict[str, Any]:
+    return (ctx.request_context.params or {}).get("arguments") or {}
+
+
+def _tool(
+    name: str, call: Callable[..., Awaitable[CallToolResult]], descriptions: Mapping[str, str]
+) -> Tool:
+    text = TOOLS[name]
     tool = Tool.from_function(
         call,
         name=name,

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from mem1_mcp.types import Forgotten, Item, Topic
 
 
+_ASKED_LINES = 5  # of each kind in a question, which a person reads in a small window
+
+
 def answer(lines: Sequence[str], structured: dict[str, Any]) -> CallToolResult:
     """Make a result of lines and of the same in data."""
     return CallToolResult(
@@ -92,11 +95,7 @@ def topics(
     """Word the answer of ``list_topics``."""
     shown = listed[skip : skip + limit]
     lines = [f"User {user}: {len(listed)} topic{'s' * (len(listed) != 1)}"]
-    lines += [
-        f"- {topic.name}: {_messages(topic.messages)}, last "
-        f"{at_local(topic.last_at, zone):%Y-%m-%d} ({age(topic.last_at, now, zone)})"
-        for topic in shown
-    ]
+    lines += topic_lines(shown, now, zone)
     more = max(len(listed) - skip - len(shown), 0)
     cursor = str(skip + len(shown)) if more else None
     if cursor:
@@ -120,22 +119,40 @@ def topics(
     )
 
 
-def previewed(preview: Preview, skip: int, user: str, zone: tzinfo) -> CallToolResult:
-    """Word the preview of ``forget``."""
+def topic_lines(listed: Sequence[Topic], now: int, zone: tzinfo) -> list[str]:
+    """Write each topic as a line."""
+    return [
+        f"- {topic.name}: {_messages(topic.messages)}, last "
+        f"{at_local(topic.last_at, zone):%Y-%m-%d} ({age(topic.last_at, now, zone)})"
+        for topic in listed
+    ]
+
+
+def question(preview: Preview, user: str, zone: tzinfo) -> str:
+    """Word what the person is asked before something is forgotten.
+
+    The same for the same things, since the answer may come with another request.
+    """
+    lines = [f"Forget for good, of user {user}: {_what_goes(preview, zone)}?"]
+    lines += [profile_line(item) for item in preview.items[:_ASKED_LINES]]
+    lines += [line.line for line in preview.lines[:_ASKED_LINES]]
+    if more := max(len(preview.items) - _ASKED_LINES, 0) + max(preview.messages - _ASKED_LINES, 0):
+        lines.append(f"… and {more} more")
+    return "\n".join(lines)
+
+
+def previewed(
+    preview: Preview, skip: int, user: str, zone: tzinfo, *, declined: bool = False
+) -> CallToolResult:
+    """Word the preview of ``forget``; ``declined`` when the person was asked and said no."""
     lines = []
     if preview.token is None:
         lines.append(f"Nothing of user {user} matches; nothing was forgotten.")
     else:
-        span = ""
-        if preview.messages:
-            first, last = (at_local(t, zone) for t in (preview.first_at, preview.last_at))
-            span = f", said {first:%Y-%m-%d}" + (
-                f" to {last:%Y-%m-%d}" if first.date() != last.date() else ""
-            )
+        if declined:
+            lines.append("The person, or the host for them, was asked and declined.")
         lines.append(
-            f"Nothing is forgotten yet. This would go for good (user {user}): "
-            f"{_messages(preview.messages)}{span}, "
-            f"{_profile_lines(len(preview.items))}."
+            f"Nothing is forgotten yet. This would go for good (user {user}): {_what_goes(preview, zone)}."
         )
         lines += [profile_line(item) for item in preview.items[:20]]
         lines += [line.line for line in preview.lines]
@@ -145,11 +162,15 @@ def previewed(preview: Preview, skip: int, user: str, zone: tzinfo) -> CallToolR
     if preview.unknown:
         lines.append(f"Not found: {', '.join(preview.unknown[:20])}")
     if preview.token:
-        lines.append(f'Token: "{preview.token}", valid 10 minutes.')
+        lines.append(
+            f'Token: "{preview.token}", valid 10 minutes; to be sent only when the user says so '
+            "in the chat."
+        )
     return answer(
         lines,
         {
             "forgotten": False,
+            **({"declined": True} if declined else {}),
             "messages": preview.messages,
             "profile_items": [_item(item) for item in preview.items],
             "lines": [_hit(line, zone) for line in preview.lines],
@@ -225,6 +246,14 @@ def _heading(asked: Recall) -> str:
     if asked.around is not None:
         return "Conversation:"
     return "Memories, best first:" if asked.queries else "Latest messages, oldest first:"
+
+
+def _what_goes(preview: Preview, zone: tzinfo) -> str:
+    span = ""
+    if preview.messages:
+        first, last = (at_local(t, zone) for t in (preview.first_at, preview.last_at))
+        span = f", said {first:%Y-%m-%d}" + (f" to {last:%Y-%m-%d}" if first.date() != last.date() else "")
+    return f"{_messages(preview.messages)}{span}, {_profile_lines(len(preview.items))}"
 
 
 def _messages(number: int) -> str:
