@@ -10,22 +10,25 @@ import sys
 import threading
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
+from mem1_mcp.errors import Mem1Error
 from mem1_mcp.memory import Jobs, Memory
 from mem1_mcp.settings import unknown_names
 from mem1_mcp.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from mem1_mcp.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_LAST_SECONDS = 1.8  # from the end of stdin, or a signal; hosts kill what takes longer
+# From the end of stdin, or a signal; hosts kill what takes longer.
+_LAST_SECONDS, _LAST_HTTP_SECONDS = 1.8, 2.7
 
 
 def wall_clock() -> int:
@@ -45,8 +48,27 @@ async def open_memory(settings: Settings) -> AsyncGenerator[Memory]:
             await store.close()
 
 
+async def revoke_token(settings: Settings, token_id: str) -> bool:
+    """End a token; false where there is none of this id."""
+    from mem1_mcp.server.web import first_token
+
+    async with open_memory(settings) as memory:
+        revoked = await memory.revoke_token(token_id)
+    first_token.forget(settings.memory_dir, token_id)
+    return revoked
+
+
 def serve_stdio(settings: Settings) -> None:
     """Serve one host over stdin and stdout; ends the process when stdin ends or on a signal."""
+    _serve(partial(_serve_stdio, settings), settings)
+
+
+def serve_http(settings: Settings, *, asking_for_tokens: bool) -> None:
+    """Serve many hosts over HTTP; ends the process on a signal, or when a pipe on stdin ends."""
+    _serve(partial(_serve_http, settings, asking_for_tokens), settings)
+
+
+def _serve(serving: Callable[[], Awaitable[None]], settings: Settings) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=settings.log_level, format="mem1-mcp %(levelname)s %(message)s"
     )
@@ -54,8 +76,10 @@ def serve_stdio(settings: Settings) -> None:
         log.warning("%s", told)
     code = 1
     try:
-        anyio.run(_serve_stdio, settings)
+        anyio.run(serving)
         code = 0
+    except Mem1Error as error:
+        sys.stderr.write(f"mem1-mcp: {error}\n")
     except Exception:
         log.exception("The server ended by an error of its own")
     finally:
@@ -71,8 +95,8 @@ async def _serve_stdio(settings: Settings) -> None:
     from mem1_mcp.server.updates import Updates
 
     async with open_memory(settings) as memory, anyio.create_task_group() as tasks:
-        if sys.platform != "win32":
-            tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
+        at_end = partial(_end_within, _LAST_SECONDS)
+        tasks.start_soon(_on_signal, at_end, tasks.cancel_scope.cancel)
         identify = always(settings.user_id, settings.topic_id)
         updates = Updates(memory, identify)
         server = build_server(memory, settings, identify, updates)
@@ -80,22 +104,49 @@ async def _serve_stdio(settings: Settings) -> None:
         tasks.start_soon(updates.run)
         gc.freeze()
         gc.enable()
-        await stdio.serve(server, at_end=_end_soon)
+        await stdio.serve(server, settings.protocol, at_end)
         tasks.cancel_scope.cancel()
 
 
-async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+async def _serve_http(settings: Settings, asking_for_tokens: bool) -> None:  # noqa: FBT001 - for partial
+    from mem1_mcp.server.build import build_server
+    from mem1_mcp.server.identity import of_the_request
+    from mem1_mcp.server.updates import Updates
+    from mem1_mcp.server.web import listening
+    from mem1_mcp.server.web.application import Application
+
+    async with open_memory(settings) as memory, anyio.create_task_group() as tasks:
+        with listening.listen(settings.http_host, settings.http_port) as listener:
+            rules = await listening.rules(memory, settings, listener, asking_for_tokens=asking_for_tokens)
+            updates = Updates(memory, of_the_request)
+            sealing = await listening.sealing(memory)
+            server = build_server(memory, settings, of_the_request, updates, sealing)
+            application = Application(server, memory, updates, rules)
+            http = listening.HttpServer(application)
+            tasks.start_soon(_on_signal, partial(_end_within, _LAST_HTTP_SECONDS), http.stop)
+            tasks.start_soon(listening.when_stdin_ends, http.stop)
+            tasks.start_soon(memory.jobs.run)
+            tasks.start_soon(updates.run)
+            await http.serve(listener)
+        tasks.cancel_scope.cancel()
+
+
+async def _on_signal(at_end: Callable[[], None], stop: Callable[[], None]) -> None:
+    if sys.platform == "win32":
+        return  # Ctrl+C ends the process; what was answered is on disk
+    # A program that was started to outlive its terminal has hanging up ignored.
+    hang_up = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, *hang_up) as signals:
         async for _ in signals:
-            _end_soon()
-            scope.cancel()
+            at_end()
+            stop()
 
 
-def _end_soon() -> None:
+def _end_within(seconds: float) -> None:
     """Have the process end in any case, even while a thread waits for another process's lock.
 
     What that thread would write has no answer yet, so nothing acknowledged is lost with it.
     """
-    timer = threading.Timer(_LAST_SECONDS, os._exit, [0])
+    timer = threading.Timer(seconds, os._exit, [0])
     timer.daemon = True
     timer.start()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mem1_mcp.errors import InvalidRequestError, SettingsError
 from mem1_mcp.text.names import check_name
@@ -67,6 +67,15 @@ def _name(text: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part for part in (each.strip() for each in value.split(",")) if part)
+    return value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
 class Settings(BaseSettings):
     """What a person can set, with its default and its effect."""
 
@@ -91,6 +100,30 @@ class Settings(BaseSettings):
     )
     storage_backend: Literal["sqlite"] = Field(
         "sqlite", description="Where memories are kept. This version has `sqlite`."
+    )
+    http_host: str = Field("127.0.0.1", description="Address that `mem1-mcp serve --http` listens on.")
+    http_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        8765, description="Port that `mem1-mcp serve --http` listens on; `0` takes a free one."
+    )
+    allowed_hosts: Names = Field(
+        (),
+        description="Further names that the HTTP server may be reached by, with commas between: its own "
+        "behind a proxy, such as `memory.example.com`.",
+    )
+    allowed_origins: Names = Field(
+        (),
+        description="Web pages that may use the HTTP server, with commas between, such as "
+        "`https://chat.example.com`.",
+    )
+    rate_limit: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        1200,
+        description="Requests a minute over HTTP from one token; from a service token, for each of its "
+        "users. `0` is no limit.",
+    )
+    protocol: Literal["auto", "legacy"] = Field(
+        "auto",
+        description="`legacy` speaks MCP up to 2025-11-25 only, for hosts that stumble over newer "
+        "versions.",
     )
     mask_secrets: bool = Field(
         True,  # noqa: FBT003
@@ -140,15 +173,15 @@ class Settings(BaseSettings):
         return frozenset(self.model_fields_set)
 
 
-def load() -> Settings:
-    """Read the settings from the environment.
+def load(**given: object) -> Settings:
+    """Read the settings from the environment; what is given and not ``None`` counts before it.
 
     Raises:
         SettingsError: a value can't be used; the text names the variable and the cure.
 
     """
     try:
-        return Settings()  # pydantic fills in every field
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         wrong = "; ".join(
             f"{PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg'].removeprefix('Value error, ')}"

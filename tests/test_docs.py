@@ -68,7 +68,7 @@ def shown_default(name: str) -> str:
     field = Settings.model_fields[name]
     if field.default_factory is not None:
         return "see below"
-    if field.default is None:
+    if field.default in (None, ()):
         return "unset"
     shown = str(field.default)
     return f"`{shown.lower() if isinstance(field.default, bool) else shown}`"

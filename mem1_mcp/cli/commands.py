@@ -14,6 +14,8 @@ from rich.table import Table
 
 from mem1_mcp import app, settings
 from mem1_mcp.cli.configuration import command_path, host_configuration
+from mem1_mcp.cli.tokens import tokens
+from mem1_mcp.errors import SettingsError
 
 if TYPE_CHECKING:
     from mem1_mcp.types import Health
@@ -23,7 +25,8 @@ program = typer.Typer(
     no_args_is_help=False,
     add_completion=False,
     help="Long-term memory for any MCP host. Without a command it serves a host over stdio, which is "
-    "what a host's configuration starts; `mem1-mcp config` prints that configuration.",
+    "what a host's configuration starts; `mem1-mcp config` prints that configuration. "
+    "`mem1-mcp serve --http` serves many hosts and users by URL.",
 )
 
 
@@ -49,15 +52,46 @@ def _options(
 
 
 @program.command()
-def serve() -> None:
-    """Serve a host over stdio, the same as without a command."""
-    app.serve_stdio(settings.load())
+def serve(
+    http: Annotated[
+        bool, typer.Option("--http", help="Serve over HTTP: /mcp (streamable HTTP), /sse and /health.")
+    ] = False,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on. [MEM1_HTTP_HOST, default 127.0.0.1]")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; 0 takes a free one. [MEM1_HTTP_PORT, 8765]")
+    ] = None,
+    no_auth: Annotated[
+        bool,
+        typer.Option("--no-auth", help="Ask for no token: every program on this machine is one user."),
+    ] = False,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="auto, or legacy for hosts that stumble over versions after 2025-11-25."),
+    ] = None,
+) -> None:
+    """Serve a host over stdio, the same as without a command; or many over HTTP.
+
+    Over HTTP each request carries a token (`mem1-mcp token create`). The first start makes one and says
+    in which file it is. Ctrl+C ends the server; so does the end of stdin, where that is a pipe.
+    """
+    if not http and (host is not None or port is not None or no_auth):
+        raise SettingsError("--host, --port and --no-auth go with --http.")
+    chosen = settings.load(http_host=host, http_port=port, protocol=protocol)
+    if http:
+        app.serve_http(chosen, asking_for_tokens=not no_auth)
+    else:
+        app.serve_stdio(chosen)
 
 
 @program.command()
 def config() -> None:
     """Print the configuration to paste into a host, with this program's own path."""
     typer.echo(host_configuration(command_path()))
+
+
+program.add_typer(tokens)
 
 
 @program.command()

@@ -16,6 +16,12 @@ def command_path() -> str:
     return shutil.which("mem1-mcp") or str(Path(sys.argv[0]).resolve())
 
 
+def http_configuration(url: str, token: str) -> str:
+    """Write the block for a host that connects by URL, with the token in it."""
+    server = {"type": "http", "url": url, "headers": {"Authorization": f"Bearer {token}"}}
+    return json.dumps({"mcpServers": {"mem1": server}}, indent=2, ensure_ascii=False)
+
+
 def host_configuration(command: str) -> str:
     """Write the ``mcpServers`` block that Claude Desktop, Cursor, Claude Code and others read."""
     return json.dumps({"mcpServers": {"mem1": {"command": command}}}, indent=2, ensure_ascii=False)

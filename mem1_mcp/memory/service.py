@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mem1_mcp.memory.jobs import Jobs
     from mem1_mcp.memory.recall import Recall, Recalled
     from mem1_mcp.memory.remember import Remember, Remembered
-    from mem1_mcp.memory.tokens import NewToken
+    from mem1_mcp.memory.tokens import MadeToken, NewToken
     from mem1_mcp.protocols import Clock, Progress, Store
     from mem1_mcp.types import Forgotten, Health, Profile, Selection, Token, Topic
 
@@ -62,9 +62,13 @@ class Memory:
         confirmed = forget.Confirmed(token, selection)
         return await forget.confirm(self.store, self.jobs, user, confirmed, self.clock(), progress)
 
-    async def create_token(self, asked: NewToken) -> tuple[str, Token]:
-        """Make a token; see ``tokens.create``."""
-        return await tokens.create(self.store, asked, self.clock())
+    def new_token(self, asked: NewToken, token_id: str | None = None) -> MadeToken:
+        """Make a token, which is yet to be kept; see ``tokens.make``."""
+        return tokens.make(asked, self.clock(), token_id)
+
+    async def keep_token(self, token: Token) -> None:
+        """Let whoever sends this token in from now on."""
+        await self.store.keep_token(token)
 
     async def tokens(self) -> tuple[Token, ...]:
         """Return all tokens, oldest first."""
@@ -77,6 +81,10 @@ class Memory:
     async def verify_token(self, text: str) -> Token | None:
         """Return the token that a request sent, if it is one and holds; see ``tokens.verify``."""
         return await tokens.verify(self.store, text, self.clock())
+
+    async def secret(self, name: str) -> bytes:
+        """Return 32 random bytes that all processes on this store share."""
+        return await self.store.secret(name)
 
     async def health(self, user: str) -> Health:
         """Look the store over."""

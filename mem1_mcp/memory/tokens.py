@@ -32,11 +32,19 @@ class NewToken:
     lifetime_ms: int | None = None
 
 
-async def create(store: Store, asked: NewToken, now: int) -> tuple[str, Token]:
-    """Make a token; return it as its holder sends it, which is never seen again, and as it is kept."""
+@dataclass(frozen=True, slots=True)
+class MadeToken:
+    """A token as it is kept, and the ``text`` that its holder sends, which is never seen again."""
+
+    text: str
+    token: Token
+
+
+def make(asked: NewToken, now: int, token_id: str | None = None) -> MadeToken:
+    """Make a token; it lets nobody in before it is kept. ``token_id`` is drawn unless it is given."""
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     token = Token(
-        id=secrets.token_hex(_ID_BYTES),
+        id=token_id or secrets.token_hex(_ID_BYTES),
         secret_hash=_hash(secret),
         user=asked.user,
         topic=asked.topic,
@@ -44,8 +52,7 @@ async def create(store: Store, asked: NewToken, now: int) -> tuple[str, Token]:
         created_at=now,
         expires_at=None if asked.lifetime_ms is None else now + asked.lifetime_ms,
     )
-    await store.keep_token(token)
-    return f"mem1_{token.id}_{secret}", token
+    return MadeToken(f"mem1_{token.id}_{secret}", token)
 
 
 async def verify(store: Store, text: str, now: int) -> Token | None:

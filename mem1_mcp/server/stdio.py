@@ -32,6 +32,8 @@ from mcp.types import (
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, from_json
 
+from mem1_mcp.server.eras import Protocol, serve_streams
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
@@ -53,14 +55,14 @@ _PARSE_ERROR, _INVALID_REQUEST, _INTERNAL_ERROR = -32700, -32600, -32603
 _BUSY = -32010  # of those left to servers; the SDK reads -32000 as a closed connection
 
 
-async def serve(server: MCPServer[Any], at_end: Callable[[], None]) -> None:
-    """Serve one host on stdin and stdout until stdin ends; both protocol eras.
+async def serve(server: MCPServer[Any], protocol: Protocol, at_end: Callable[[], None]) -> None:
+    """Serve one host on stdin and stdout until stdin ends.
 
     ``at_end`` is called when stdin has ended and calls may still be under way.
     """
-    protocol = server._lowlevel_server  # noqa: SLF001 - the only way to own the streams
+    lowlevel = server._lowlevel_server  # noqa: SLF001 - the only way to own the streams
     async with _wire(at_end) as (incoming, outgoing):
-        await protocol.run(incoming, outgoing, protocol.create_initialization_options())
+        await serve_streams(lowlevel, incoming, outgoing, protocol)
 
 
 class _Lines:
