@@ -10,10 +10,10 @@ MARKERS = not heavy
 
 # Two targets at once would set up one .venv twice.
 .NOTPARALLEL:
-.PHONY: help demo test test-all check lint cover wheel bench format clean
+.PHONY: help demo test test-all check lint cover wheel conformance bench format clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/.ready-run ## show what the server does, and the lines that add it to your assistant
 	@$(bin)/python examples/demo.py
@@ -49,6 +49,9 @@ wheel: .venv/.ready-dev ## build the package, install it in a clean place and ta
 	@printf '\n== mem1-mcp --version, and a conversation over stdio\n'
 	@out/wheel/bin/mem1-mcp --version
 	@$(bin)/python .ci/handshake.py out/wheel/bin/mem1-mcp
+
+conformance: .venv/.ready-dev ## hold the server to the official MCP conformance suite (gets Node 22+)
+	@bash .ci/conformance.sh
 
 bench: .venv/.ready-bench ## measure what calls cost, beside a bare SDK server (BENCH="--help")
 	$(bin)/python benchmarks/run.py $(BENCH)
