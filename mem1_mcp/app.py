@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 # From the end of stdin, or a signal; hosts kill what takes longer.
 _LAST_SECONDS, _LAST_HTTP_SECONDS = 1.8, 2.7
 
+# At DEBUG these log whole messages, with what people said in them.
+_TALKATIVE = ("mcp", "sse_starlette", "uvicorn", "httpx2", "httpcore2")
+
 
 def wall_clock() -> int:
     """Return milliseconds since 1970, UTC."""
@@ -72,6 +75,9 @@ def _serve(serving: Callable[[], Awaitable[None]], settings: Settings) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=settings.log_level, format="mem1-mcp %(levelname)s %(message)s"
     )
+    if settings.log_level == "DEBUG":
+        for library in _TALKATIVE:
+            logging.getLogger(library).setLevel(logging.INFO)
     for told in unknown_names():
         log.warning("%s", told)
     code = 1
