@@ -71,16 +71,17 @@ async def remember(
 ) -> Remembered:
     """Keep a call: first its messages, whole or not at all, then its facts; errors say what was kept."""
     kinds: list[str] = []
-    everything = len(asked.messages) + len(asked.facts)
     masked = await _beside(lambda: _mask_secrets(asked, kinds), asked) if masking else asked
     if any(fact.replaces is not None for fact in masked.facts):
         profiles.check_replaces(await store.profile(user), masked.facts)
     places: tuple[int, ...] = ()
     duplicate = False
     if masked.messages or masked.request_id is not None:
-        appended = await store.append(user, await _beside(lambda: _call(masked, now), asked))
+        call = await _beside(lambda: _call(masked, now), asked)
+        # Not after this: what is between messages and facts could be cut off with the call.
+        await progress(1, 2, "Read and indexed")
+        appended = await store.append(user, call)
         places, duplicate = appended.places, appended.duplicate
-        await progress(len(asked.messages), everything, "The messages are saved")
     told: tuple[Told, ...] = ()
     if masked.facts:
         try:
@@ -95,7 +96,7 @@ async def remember(
                 f"The messages of this call are saved, its facts are not: {error.reason} Send the facts "
                 "again, without the messages."
             ) from error
-        await progress(everything, everything, "The facts are saved")
+    await progress(2, 2, "Saved")
     return Remembered(
         tuple(message_id(place) for place in places), told, duplicate, tuple(dict.fromkeys(kinds))
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import apsw
 
-from mem1_mcp.stores.sqlite import jobs, schema
+from mem1_mcp.errors import StoreError
+from mem1_mcp.stores.sqlite import jobs, schema, shared
 from mem1_mcp.stores.sqlite.connection import write_a_page
 from mem1_mcp.stores.sqlite.reindexing import beside_a_newer_program
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
@@ -45,6 +47,15 @@ def health(file: DatabaseFile) -> Health:
         write_a_page(db)
         facts.append(("writable", "yes"))
     return Health(tuple(facts), tuple(problems))
+
+
+def with_tokens(found: Health, file: DatabaseFile) -> Health:
+    """Add what is no user's own: how many tokens there are."""
+    try:
+        number = len(file.read(shared.tokens))
+    except StoreError as error:
+        return replace(found, problems=(*found.problems, str(error)))
+    return replace(found, facts=(*found.facts, ("tokens for HTTP", str(number))))
 
 
 def _damage(db: apsw.Connection) -> str | None:

@@ -246,7 +246,7 @@ class SqliteStore:
 
     def _health(self, user: str) -> Health:
         with self._files.lent(user) as file:
-            return inspecting.health(file)
+            return inspecting.with_tokens(inspecting.health(file), self._shared)
 
     async def _read(self, user: str, read: Callable[[apsw.Connection], _Result]) -> _Result:
         return await _in_thread(lambda: self._read_now(user, read), self._reading)
