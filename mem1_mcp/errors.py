@@ -3,6 +3,7 @@
 * Mem1Error
   + InvalidRequestError        the caller must change the request; names field, limit and cure
     - RequestIdReusedError     the same request_id came with other content
+    - ForbiddenError           the caller has no right to what it asks for
   + SettingsError              the person must change the configuration
   + StoreError                 the store could not do it; nothing of the call was saved, unless it says
     - StoreBusyError           another process holds the store; try again
@@ -26,6 +27,10 @@ class InvalidRequestError(Mem1Error):
 
 class RequestIdReusedError(InvalidRequestError):
     """A ``request_id`` names one call for ever; this one came back with other content."""
+
+
+class ForbiddenError(InvalidRequestError):
+    """The caller may not do this; nothing was done."""
 
 
 class SettingsError(Mem1Error):

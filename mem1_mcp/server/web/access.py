@@ -8,9 +8,9 @@ from urllib.parse import unquote_to_bytes
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 
-from mem1_mcp.errors import InvalidRequestError, StoreError
+from mem1_mcp.errors import ForbiddenError, InvalidRequestError, StoreError
 from mem1_mcp.server.identity import TOPIC_HEADER, USER_HEADER, Caller, announce
-from mem1_mcp.server.web.refusals import refuse
+from mem1_mcp.server.web.asgi import header_values, refuse
 from mem1_mcp.text.names import check_name
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mem1_mcp.memory import Memory
     from mem1_mcp.types import Token
 
-_AUTHORIZATION = b"authorization"
+_AUTHORIZATION = "authorization"
 
 
 class Access:
@@ -41,19 +41,19 @@ class Access:
             await refuse(send, 503, f"The token can't be checked: {error}", {"retry-after": "5"})
             return
         if self._everybody is None and token is None:
-            await _refuse_unknown(send, given=bool(_values(scope, _AUTHORIZATION)))
+            await _refuse_unknown(send, given=bool(header_values(scope, _AUTHORIZATION)))
             return
         try:
             sender = _caller(token, self._everybody, scope)
+        except ForbiddenError as error:
+            await refuse(send, 403, str(error))
+            return
         except InvalidRequestError as error:
             await refuse(send, 400, f"{error}. Nothing was done.")
             return
-        except PermissionError as error:
-            await refuse(send, 403, str(error))
-            return
         announce(sender)
         # Nothing further in has a use for the secret.
-        headers = [(name, value) for name, value in scope["headers"] if name != _AUTHORIZATION]
+        headers = [(name, value) for name, value in scope["headers"] if name != _AUTHORIZATION.encode()]
         inside = {**scope, "headers": headers}
         if token is not None:
             # By this the SDK lets a session be used only by whoever opened it.
@@ -62,7 +62,7 @@ class Access:
         await self._app(inside, receive, send)
 
     async def _token(self, scope: Scope) -> Token | None:
-        values = _values(scope, _AUTHORIZATION)
+        values = header_values(scope, _AUTHORIZATION)
         scheme, _, sent = values[0].strip().partition(" ") if len(values) == 1 else ("", "", "")
         return await self._memory.verify_token(sent.strip()) if scheme.lower() == "bearer" else None
 
@@ -72,14 +72,14 @@ def _caller(token: Token | None, everybody: Caller | None, scope: Scope) -> Call
 
     Raises:
         InvalidRequestError: a header does not hold a name.
-        PermissionError: the request names a user and has no right to.
+        ForbiddenError: the request names a user and has no right to.
 
     """
     user, topic = (_named(scope, header) for header in (USER_HEADER, TOPIC_HEADER))
     if token is not None and token.user is None:
         return Caller(token.id, user, topic or token.topic, service=True)
     if user is not None or topic is not None:
-        raise PermissionError(
+        raise ForbiddenError(
             f"{USER_HEADER} and {TOPIC_HEADER} are for service tokens only: any other token is one user's. "
             "Nothing was done. Leave them out, or use a token made with `mem1-mcp token create --service`."
         )
@@ -91,7 +91,7 @@ def _caller(token: Token | None, everybody: Caller | None, scope: Scope) -> Call
 
 def _named(scope: Scope, header: str) -> str | None:
     """Read a name out of a header: UTF-8, as it is or percent-encoded."""
-    values = _values(scope, header.lower().encode())
+    values = header_values(scope, header)
     if not values:
         return None
     if len(values) > 1:
@@ -102,10 +102,6 @@ def _named(scope: Scope, header: str) -> str | None:
         raise InvalidRequestError(f"{header}: is not UTF-8; percent-encode what is not ASCII") from None
     except InvalidRequestError as error:
         raise InvalidRequestError(f"{header}: {error}") from None
-
-
-def _values(scope: Scope, header: bytes) -> list[str]:
-    return [value.decode("latin-1") for name, value in scope["headers"] if name == header]
 
 
 async def _refuse_unknown(send: Send, *, given: bool) -> None:

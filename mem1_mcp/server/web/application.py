@@ -20,9 +20,9 @@ from mem1_mcp.errors import StoreError
 from mem1_mcp.server.eras import Protocol, serve_streams
 from mem1_mcp.server.identity import caller
 from mem1_mcp.server.web.access import Access
+from mem1_mcp.server.web.asgi import refuse
 from mem1_mcp.server.web.hosts import HostCheck
 from mem1_mcp.server.web.limits import MAX_BODY, RateLimit, Room
-from mem1_mcp.server.web.refusals import refuse
 from mem1_mcp.server.web.streams import OpenRequests
 
 if TYPE_CHECKING:

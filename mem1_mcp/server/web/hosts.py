@@ -10,7 +10,7 @@ import ipaddress
 import socket
 from typing import TYPE_CHECKING
 
-from mem1_mcp.server.web.refusals import refuse
+from mem1_mcp.server.web.asgi import header_values, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +71,7 @@ class HostCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request as ASGI says."""
-        hosts = _values(scope, b"host")
+        hosts = header_values(scope, "host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             await refuse(
                 send,
@@ -79,7 +79,7 @@ class HostCheck:
                 "The Host header is no name of this server. If it should be one, add it to "
                 "MEM1_ALLOWED_HOSTS.",
             )
-        elif any(origin.lower() not in self._origins for origin in _values(scope, b"origin")):
+        elif any(origin.lower() not in self._origins for origin in header_values(scope, "origin")):
             await refuse(
                 send,
                 403,
@@ -88,7 +88,3 @@ class HostCheck:
             )
         else:
             await self._app(scope, receive, send)
-
-
-def _values(scope: Scope, header: bytes) -> list[str]:
-    return [value.decode("latin-1") for name, value in scope["headers"] if name == header]

@@ -10,7 +10,7 @@ from mcp import MCPError
 from starlette.datastructures import Headers
 
 from mem1_mcp.server.identity import caller
-from mem1_mcp.server.web.refusals import refuse
+from mem1_mcp.server.web.asgi import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from mem1_mcp.server.web.refusals import refuse
+from mem1_mcp.server.web.asgi import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""What is answered to an HTTP request that does not reach the protocol."""
+"""What ASGI leaves to be written: headers by their name, and a refusal before the protocol is reached."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 from mcp.types import INTERNAL_ERROR, INVALID_REQUEST
 
 if TYPE_CHECKING:
-    from starlette.types import Send
+    from starlette.types import Scope, Send
+
+
+def header_values(scope: Scope, header: str) -> list[str]:
+    """Return the values of a header, as often as it was sent."""
+    wanted = header.lower().encode()
+    return [value.decode("latin-1") for name, value in scope["headers"] if name == wanted]
 
 
 async def refuse(send: Send, status: int, text: str, headers: dict[str, str] | None = None) -> None:
