@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # From the end of stdin, or a signal; hosts kill what takes longer.
-_LAST_SECONDS, _LAST_HTTP_SECONDS = 1.8, 2.7
+_LAST_SECONDS, _LAST_HTTP_SECONDS = 1.8, 2.3
 
 # At DEBUG these log whole messages, with what people said in them.
 _TALKATIVE = ("mcp", "sse_starlette", "uvicorn", "httpx2", "httpcore2")
@@ -121,20 +121,20 @@ async def _serve_http(settings: Settings, asking_for_tokens: bool) -> None:  # n
     from mem1_mcp.server.web import listening
     from mem1_mcp.server.web.application import Application
 
-    async with open_memory(settings) as memory, anyio.create_task_group() as tasks:
+    async with open_memory(settings) as memory:
         with listening.listen(settings.http_host, settings.http_port) as listener:
             rules = await listening.rules(memory, settings, listener, asking_for_tokens=asking_for_tokens)
-            updates = Updates(memory, of_the_request)
             sealing = await listening.sealing(memory)
+            updates = Updates(memory, of_the_request)
             server = build_server(memory, settings, of_the_request, updates, sealing)
-            application = Application(server, memory, updates, rules)
-            http = listening.HttpServer(application)
-            tasks.start_soon(_on_signal, partial(_end_within, _LAST_HTTP_SECONDS), http.stop)
-            tasks.start_soon(listening.when_stdin_ends, http.stop)
-            tasks.start_soon(memory.jobs.run)
-            tasks.start_soon(updates.run)
-            await http.serve(listener)
-        tasks.cancel_scope.cancel()
+            http = listening.HttpServer(Application(server, memory, updates, rules))
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_on_signal, partial(_end_within, _LAST_HTTP_SECONDS), http.stop)
+                tasks.start_soon(listening.when_stdin_ends, http.stop)
+                tasks.start_soon(memory.jobs.run)
+                tasks.start_soon(updates.run)
+                await http.serve(listener)
+                tasks.cancel_scope.cancel()
 
 
 async def _on_signal(at_end: Callable[[], None], stop: Callable[[], None]) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from mcp.server.sse import SseServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
@@ -75,7 +76,7 @@ class Application:
         routes = [
             Route("/mcp", _Endpoint(self._guarded(self._serve_mcp))),
             Route("/sse", _Endpoint(self._guarded(self._serve_sse)), methods=["GET"]),
-            Mount("/messages/", app=self._guarded(self._sse.handle_post_message)),
+            Mount("/messages/", app=self._guarded(self._serve_messages)),
             Route("/health", self._health, methods=["GET"]),
         ]
         self._open = OpenRequests(Starlette(routes=routes))
@@ -130,6 +131,11 @@ class Application:
     async def _serve_sse(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._sse.connect_sse(scope, receive, send) as (incoming, outgoing):
             await serve_streams(self._server, incoming, outgoing, self._rules.protocol)
+
+    async def _serve_messages(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # The stream may have ended after the message was accepted; then there is no way to answer it.
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await self._sse.handle_post_message(scope, receive, send)
 
     async def _health(self, _request: Request) -> JSONResponse:
         """Say whether the store answers, and nothing about what or where it is."""

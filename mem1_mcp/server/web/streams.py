@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from starlette.requests import ClientDisconnect
 
 from mem1_mcp.server.web.asgi import refuse
 
@@ -46,6 +47,8 @@ class OpenRequests:
             self._open.add(here)
             try:
                 await self._app(scope, receive, watched)
+            except ClientDisconnect:
+                ended = True  # half a request: nobody is left to be answered
             finally:
                 self._open.discard(here)
         if here.cancelled_caught and not ended:
