@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcp import MCPError
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 
 from mem1_mcp.server.identity import caller
 from mem1_mcp.server.web.asgi import refuse
@@ -15,7 +16,7 @@ from mem1_mcp.server.web.asgi import refuse
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 16 * 1024 * 1024  # bytes of one request
 _MAX_BODIES = 2 * MAX_BODY  # of all requests that are under way
@@ -101,7 +102,7 @@ class Room:
         self._requests[token] += 1
         self._bytes += size
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, await _whole(receive) if size else receive, send)
         finally:
             self._bytes -= size
             self._requests[token] -= 1
@@ -116,3 +117,26 @@ class Room:
         if self._bytes and self._bytes + size > _MAX_BODIES:
             return f"The server is busy: requests under way hold {self._bytes} bytes."
         return None
+
+
+async def _whole(receive: Receive) -> Receive:
+    """Wait for all of the body, and return what hands it on in one.
+
+    Raises:
+        ClientDisconnect: the client is gone before it has come.
+
+    """
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+    async def receive_whole() -> Message:
+        return whole.pop() if whole else await receive()
+
+    return receive_whole

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from mem1_mcp.settings import Settings
 
 _MAX_CONNECTIONS = 2048
-_GRACE_SECONDS = 2  # the application ends its requests within less
+# The application ends its requests within less, and what waits for a lock ends with the process; but
+# where no signal tells the program to end, uvicorn alone does it.
+_GRACE_SECONDS = 2 if sys.platform == "win32" else 60
 
 
 @contextmanager
