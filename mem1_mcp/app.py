@@ -102,7 +102,12 @@ async def _serve_stdio(settings: Settings) -> None:
 
     async with open_memory(settings) as memory, anyio.create_task_group() as tasks:
         at_end = partial(_end_within, _LAST_SECONDS)
-        tasks.start_soon(_on_signal, at_end, tasks.cancel_scope.cancel)
+
+        def stop() -> None:
+            at_end()
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(_on_signal, stop)
         identify = always(settings.user_id, settings.topic_id)
         updates = Updates(memory, identify)
         server = build_server(memory, settings, identify, updates)
@@ -128,23 +133,27 @@ async def _serve_http(settings: Settings, asking_for_tokens: bool) -> None:  # n
             updates = Updates(memory, of_the_request)
             server = build_server(memory, settings, of_the_request, updates, sealing)
             http = listening.HttpServer(Application(server, memory, updates, rules))
+
+            def stop() -> None:
+                _end_within(_LAST_HTTP_SECONDS)
+                http.stop()
+
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_on_signal, partial(_end_within, _LAST_HTTP_SECONDS), http.stop)
-                tasks.start_soon(listening.when_stdin_ends, http.stop)
+                tasks.start_soon(_on_signal, stop)
+                tasks.start_soon(listening.when_stdin_ends, stop)
                 tasks.start_soon(memory.jobs.run)
                 tasks.start_soon(updates.run)
                 await http.serve(listener)
                 tasks.cancel_scope.cancel()
 
 
-async def _on_signal(at_end: Callable[[], None], stop: Callable[[], None]) -> None:
+async def _on_signal(stop: Callable[[], None]) -> None:
     if sys.platform == "win32":
         return  # Ctrl+C ends the process; what was answered is on disk
     # A program that was started to outlive its terminal has hanging up ignored.
     hang_up = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, *hang_up) as signals:
         async for _ in signals:
-            at_end()
             stop()
 
 
