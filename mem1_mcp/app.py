@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
+from pydantic import ValidationError
 
 from mem1_mcp.errors import Mem1Error
 from mem1_mcp.memory import Jobs, Memory
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 # From the end of stdin, or a signal; hosts kill what takes longer.
 _LAST_SECONDS, _LAST_HTTP_SECONDS = 1.8, 2.3
 
-# At DEBUG these log whole messages, with what people said in them.
+# Below WARNING these log whole messages, and what is wrong in them, with what people said.
 _TALKATIVE = ("mcp", "sse_starlette", "uvicorn", "httpx2", "httpcore2")
 
 
@@ -75,9 +76,10 @@ def _serve(serving: Callable[[], Awaitable[None]], settings: Settings) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=settings.log_level, format="mem1-mcp %(levelname)s %(message)s"
     )
-    if settings.log_level == "DEBUG":
-        for library in _TALKATIVE:
-            logging.getLogger(library).setLevel(logging.INFO)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_without_what_was_sent)
+    for library in _TALKATIVE:
+        logging.getLogger(library).setLevel(max(logging.WARNING, logging.getLogger().level))
     for told in unknown_names():
         log.warning("%s", told)
     code = 1
@@ -92,6 +94,13 @@ def _serve(serving: Callable[[], Awaitable[None]], settings: Settings) -> None:
         # A thread may still wait on stdin; everything answered is on disk already.
         sys.stderr.flush()
         os._exit(code)
+
+
+def _without_what_was_sent(record: logging.LogRecord) -> bool:
+    """Leave out of the log an error that quotes what could not be read."""
+    if record.exc_info and isinstance(record.exc_info[1], ValidationError):
+        record.exc_info = None
+    return True
 
 
 async def _serve_stdio(settings: Settings) -> None:

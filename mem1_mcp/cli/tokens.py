@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING, Annotated
 
 import anyio
@@ -27,6 +27,7 @@ tokens = typer.Typer(
 )
 
 _LIFETIME = re.compile(r"(\d{1,5})([mhdw])")
+_LONGEST = timedelta(days=36_500)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -143,10 +144,12 @@ def _lifetime(text: str, zone: tzinfo) -> int:
                 f"--expires: {text[:32]!r} is no time. Write 30d, 12h, or a date such as 2027-01-31."
             ) from None
         if len(text.strip()) <= len("2027-01-31"):
-            end += timedelta(days=1)
+            end = datetime.combine(end, time.max)
         lifetime = (end if end.tzinfo else end.replace(tzinfo=zone)) - datetime.now(zone)
     if lifetime <= timedelta(0):
         raise InvalidRequestError(f"--expires: {text[:32]!r} is over already. No token was made.")
+    if lifetime > _LONGEST:
+        raise InvalidRequestError(f"--expires: {text[:32]!r} is too far away; leave it out for no end.")
     return lifetime // timedelta(milliseconds=1)
 
 

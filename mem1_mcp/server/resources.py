@@ -108,9 +108,9 @@ class Resources:
     async def topic(self, topic: str) -> str:
         """Read the latest of one topic as Markdown."""
         try:
-            lines = await self._latest(topic)
-        except InvalidRequestError as error:
-            raise ResourceNotFoundError(f"Unknown topic: {topic[:128]}") from error
+            user = self._identify().user
+            name = _name(topic)
+            lines = await self._latest(user, name) if name is not None else []
         except Mem1Error as error:
             raise ResourceError(str(error)) from error
         if not lines:
@@ -120,8 +120,9 @@ class Resources:
     async def load_memory(self, topic: _Topic = "") -> str:
         """Word the prompt that brings memory into a chat."""
         try:
-            known = render(await self._memory.profile(self._identify().user))
-            said = await self._latest(topic) if topic.strip() else []
+            user = self._identify().user
+            known = render(await self._memory.profile(user))
+            said = await self._latest(user, check_name(topic)) if topic.strip() else []
         except Mem1Error as error:
             raise _refusal(error) from error
         text = (
@@ -178,10 +179,16 @@ class Resources:
             values=names[:_MOST_COMPLETIONS], total=len(names), has_more=len(names) > _MOST_COMPLETIONS
         )
 
-    async def _latest(self, topic: str) -> list[str]:
-        scope = Scope(self._identify().user, check_name(topic))
-        asked = Recall(scope, limit=_LATEST_MESSAGES, max_tokens=_LATEST_TOKENS)
+    async def _latest(self, user: str, topic: str) -> list[str]:
+        asked = Recall(Scope(user, topic), limit=_LATEST_MESSAGES, max_tokens=_LATEST_TOKENS)
         return [hit.line for hit in (await self._memory.recall(asked)).hits]
+
+
+def _name(topic: str) -> str | None:
+    try:
+        return check_name(topic)
+    except InvalidRequestError:
+        return None  # what can be no name is the name of no topic
 
 
 def _refusal(error: Mem1Error) -> MCPError:

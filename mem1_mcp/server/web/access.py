@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from mem1_mcp.memory import Memory
     from mem1_mcp.types import Token
+
+log = logging.getLogger(__name__)
 
 _AUTHORIZATION = "authorization"
 
@@ -38,7 +41,11 @@ class Access:
         try:
             token = None if self._everybody is not None else await self._token(scope)
         except StoreError as error:
-            await refuse(send, 503, f"The token can't be checked: {error}", {"retry-after": "5"})
+            # Without the reason, which names files: whoever asks has not shown a token yet.
+            log.warning("Tokens can't be checked: %s", error)
+            await refuse(
+                send, 503, "The token can't be checked now. Nothing was done.", {"retry-after": "5"}
+            )
             return
         if self._everybody is None and token is None:
             await _refuse_unknown(send, given=bool(header_values(scope, _AUTHORIZATION)))

@@ -24,6 +24,8 @@ _MAX_REQUESTS = 1024  # under way, streams that stay open among them
 _MAX_OF_ONE = 512  # of one token
 _KEPT_CALLERS = 10_000
 
+_ROUNDING = 1e-6  # seconds
+
 TOO_MANY = -32011  # of those left to servers
 
 
@@ -46,8 +48,8 @@ class RateLimit:
         each = 60 / self._per_minute
         due = max(self._due.get(key, now), now)
         # A minute's worth may come at once. Source: the generic cell rate algorithm, ITU-T I.371.
-        ahead = due - now - (60 - each)
-        if ahead > 0:
+        ahead = due + each - now - 60
+        if ahead > _ROUNDING:
             return ahead
         self._due[key] = due + each
         self._due.move_to_end(key)
@@ -84,12 +86,11 @@ class Room:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request as ASGI says."""
         headers = Headers(scope=scope)
-        size = 0
-        if scope["method"] == "POST":
-            if not headers.get("content-length", "").isdigit():
-                await refuse(send, 411, "Content-Length is missing: say how long the body is.")
-                return
-            size = int(headers["content-length"])
+        length = headers.get("content-length", "0" if scope["method"] != "POST" else "")
+        if not length.isdigit() or "transfer-encoding" in headers:
+            await refuse(send, 411, "Content-Length is missing: say how long the body is.")
+            return
+        size = int(length)
         if size > MAX_BODY:
             await refuse(
                 send, 413, f"The body has {size} bytes, {MAX_BODY} at most. Nothing was done. Send less."
