@@ -58,7 +58,7 @@ async def revoke_token(settings: Settings, token_id: str) -> bool:
 
     async with open_memory(settings) as memory:
         revoked = await memory.revoke_token(token_id)
-    first_token.forget(settings.memory_dir, token_id)
+    first_token.remove_file(settings.memory_dir, token_id)
     return revoked
 
 

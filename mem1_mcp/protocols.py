@@ -204,5 +204,8 @@ class Store(Protocol):
     async def health(self, user: str) -> Health:
         """Look the store over: where it is, versions, sizes, whether it can be written."""
 
+    def stop_waiting(self) -> None:
+        """Have calls that wait for other processes fail now, as busy: the store is about to be closed."""
+
     async def close(self) -> None:
         """Release everything; the store can't be used afterwards. What was answered is kept anyway."""

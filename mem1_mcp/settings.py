@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,7 +74,30 @@ def _split(value: object) -> object:
     return value
 
 
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+def _hosts(given: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_host(each) for each in given)
+
+
+def _host(text: str) -> str:
+    if text.count(":") > 1 and not text.startswith("["):
+        text = f"[{text}]"  # IPv6, as it is written in a URL
+    if not _HOST.fullmatch(text):
+        raise ValueError(
+            f"{text!r} must be a name or address with or without a port, such as ai.example.com"
+        )
+    return text
+
+
+def _origins(given: tuple[str, ...]) -> tuple[str, ...]:
+    for each in given:
+        if not _ORIGIN.fullmatch(each.rstrip("/")):
+            raise ValueError(f"{each!r} must be scheme and name, such as https://chat.example.com")
+    return given
+
+
+_HOST = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+_ORIGIN = re.compile(rf"https?://{_HOST.pattern}")
+_Several = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
@@ -83,10 +107,13 @@ class Settings(BaseSettings):
 
     memory_dir: Annotated[Path, AfterValidator(_expanded)] = Field(
         default_factory=default_memory_dir,
-        description="Folder that holds all memories, one file a user. Absolute; `~` is your home.",
+        description="Folder that holds all memories, one file a user, and the tokens. Absolute; `~` is "
+        "your home.",
     )
     user_id: Annotated[str, AfterValidator(_name)] = Field(
-        default="default", description="Whose memory this server serves over stdio."
+        default="default",
+        description="Whose memory this server serves over stdio; over HTTP with `--no-auth`, or with the "
+        "token that the first start makes.",
     )
     topic_id: Annotated[str, AfterValidator(_name)] | None = Field(
         None,
@@ -105,15 +132,15 @@ class Settings(BaseSettings):
     http_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
         8765, description="Port that `mem1-mcp serve --http` listens on; `0` takes a free one."
     )
-    allowed_hosts: Names = Field(
+    allowed_hosts: Annotated[_Several, AfterValidator(_hosts)] = Field(
         (),
         description="Further names that the HTTP server may be reached by, with commas between: its own "
         "behind a proxy, such as `memory.example.com`.",
     )
-    allowed_origins: Names = Field(
+    allowed_origins: Annotated[_Several, AfterValidator(_origins)] = Field(
         (),
-        description="Web pages that may use the HTTP server, with commas between, such as "
-        "`https://chat.example.com`.",
+        description="Web pages that a proxy serves together with the HTTP server, with commas between, "
+        "such as `https://chat.example.com`. Pages of other origins get no answer.",
     )
     rate_limit: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
         1200,

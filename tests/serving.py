@@ -17,6 +17,7 @@ from anyio.abc import Process
 from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
 from tests.conftest import Host
 
@@ -49,11 +50,19 @@ class Served:
 @asynccontextmanager
 async def served(folder: Path, *arguments: str, **environ: str) -> AsyncGenerator[Served]:
     """Serve a memory in this folder over HTTP on a free port; ended with the block, whatever happens."""
+    with anyio.fail_after(ALL_SECONDS):
+        async with served_to_many(folder, *arguments, **environ) as server:
+            yield server
+
+
+@asynccontextmanager
+async def served_to_many(folder: Path, *arguments: str, **environ: str) -> AsyncGenerator[Served]:
+    """Serve as ``served`` does, to tests that limit their time themselves."""
     errors = folder / "stderr.txt"
     errors.touch()
     environment = os.environ | {"MEM1_MEMORY_DIR": str(folder / "memory")} | environ
     command = [*COMMAND, "serve", "--http", "--port", "0", *arguments]
-    with anyio.fail_after(ALL_SECONDS), errors.open("ab") as stderr:
+    with errors.open("ab") as stderr:
         async with await anyio.open_process(
             command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, env=environment
         ) as process:
@@ -113,8 +122,18 @@ async def over_http(
         async with Client(streams, mode=era, **options) as client:
             yield Host(client)
         return
-    async with (
-        http_client(token, headers) as http,
-        Client(streamable_http_client(f"{url}/mcp", http_client=http), mode=era, **options) as client,
-    ):
-        yield Host(client)
+    async with http_client(token, headers) as http:
+        stream = anyio.Event()
+
+        async def note(response: httpx2.Response) -> None:
+            if response.request.method == "GET":
+                stream.set()
+
+        http.event_hooks["response"].append(note)
+        async with Client(
+            streamable_http_client(f"{url}/mcp", http_client=http), mode=era, **options
+        ) as client:
+            if client.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS:
+                # What the server tells by itself is lost as long as this stream is not open.
+                await stream.wait()
+            yield Host(client)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,6 +14,7 @@ import pytest
 from mem1_mcp.errors import RequestIdReusedError
 from mem1_mcp.memory import Jobs
 from mem1_mcp.protocols import Store
+from mem1_mcp.stores.sqlite import SqliteStore
 from mem1_mcp.text.terms import index, query_terms
 from mem1_mcp.types import (
     CONVERSATION_GAP_MS,
@@ -28,6 +31,7 @@ from mem1_mcp.types import (
     Scope,
     Selection,
     Statistics,
+    Token,
     Trait,
     Windows,
     conversation_of,
@@ -706,6 +710,132 @@ async def test_two_users_never_see_or_touch_each_other(store: Store) -> None:
 
     assert (await store.count(MING), await store.count(Scope("Ming"))) == (2, 0)
     assert len((await store.profile("ming")).items) == 1
+
+
+def a_token(token_id: str, created_at: int = NOON, **changes: Any) -> Token:
+    kept = Token(token_id, sha256(token_id.encode()).hexdigest(), "ming", None, "", created_at)
+    return replace(kept, **changes)
+
+
+async def test_a_token_comes_back_as_it_was_kept(store: Store) -> None:
+    tokens = [
+        a_token("0000000a", user="小明", topic="家里", name="laptop 💻 [work]", expires_at=NOON + 1),
+        a_token("0000000b", user=None),
+        a_token("0000000c", expires_at=NOON - DAY),
+    ]
+
+    for token in tokens:
+        await store.keep_token(token)
+
+    assert [await store.token(token.id) for token in tokens] == tokens
+    for unknown in ("0000000d", "0000000A", "", "%", "0000000a\0"):
+        assert await store.token(unknown) is None
+
+
+async def test_tokens_are_listed_oldest_first_also_those_that_ran_out(store: Store) -> None:
+    assert await store.tokens() == ()
+    given = [("c", NOON + 2), ("b", NOON), ("d", NOON - 1), ("a", NOON), ("e", NOON + 1)]
+
+    for token_id, created_at in given:
+        await store.keep_token(a_token(token_id, created_at, expires_at=created_at))
+
+    assert [token.id for token in await store.tokens()] == ["d", "a", "b", "e", "c"]
+
+
+async def test_keeping_a_token_again_changes_nothing(store: Store) -> None:
+    first = a_token("0000000a")
+    await store.keep_token(first)
+
+    await store.keep_token(first)
+    await store.keep_token(replace(first, user="lan", expires_at=NOON))
+
+    assert await store.tokens() == (first,)
+
+
+async def test_of_many_tokens_of_one_id_one_is_kept(store: Store) -> None:
+    tokens = [a_token("0000000a", secret_hash=f"secret {number}") for number in range(10)]
+
+    async with anyio.create_task_group() as group:
+        for token in tokens:
+            group.start_soon(store.keep_token, token)
+
+    (kept,) = await store.tokens()
+    assert kept in tokens
+
+
+async def test_a_revoked_token_is_gone_and_its_id_is_free(store: Store) -> None:
+    assert not await store.revoke_token("0000000a")
+    first, other = a_token("0000000a"), a_token("0000000b")
+    await store.keep_token(first)
+    await store.keep_token(other)
+
+    assert await store.revoke_token(first.id)
+
+    assert await store.token(first.id) is None
+    assert await store.tokens() == (other,)
+    assert not await store.revoke_token(first.id)
+    await store.keep_token(replace(first, user="lan"))
+    assert await store.token(first.id) == replace(first, user="lan")
+
+
+async def test_a_secret_is_made_once_for_all(store: Store) -> None:
+    secrets: list[bytes] = []
+
+    async def ask(name: str) -> None:
+        secrets.append(await store.secret(name))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(20):
+            group.start_soon(ask, "sealing")
+    other = await store.secret("other")
+
+    assert len(set(secrets)) == 1
+    assert len(secrets[0]) == len(other) == 32
+    assert secrets[0] != other
+    assert await store.secret("sealing") == secrets[0]
+
+
+@pytest.fixture
+async def elsewhere(folder: Path, clock: HandClock) -> AsyncGenerator[Store]:
+    """The store of ``store``, as another process has it."""
+    opened = SqliteStore(folder, clock)
+    yield opened
+    await opened.close()
+
+
+async def test_tokens_are_those_of_every_process(store: Store, elsewhere: Store) -> None:
+    token = a_token("0000000a")
+    assert await elsewhere.tokens() == ()
+    await store.keep_token(token)
+
+    assert await elsewhere.token(token.id) == token
+    assert await elsewhere.revoke_token(token.id)
+
+    assert await store.token(token.id) is None
+    assert await store.tokens() == ()
+
+
+async def test_a_secret_is_the_same_for_every_process(store: Store, elsewhere: Store) -> None:
+    secrets: list[bytes] = []
+
+    async def ask(asked: Store) -> None:
+        secrets.append(await asked.secret("sealing"))
+
+    async with anyio.create_task_group() as group:
+        for asked in (store, elsewhere) * 5:
+            group.start_soon(ask, asked)
+
+    assert len(set(secrets)) == 1
+    assert await elsewhere.secret("another") == await store.secret("another") != secrets[0]
+
+
+async def test_tokens_make_no_user(store: Store) -> None:
+    await store.keep_token(a_token("0000000a", user="lan"))
+    await store.secret("sealing")
+
+    assert await store.topics("lan") == ()
+    assert await store.count(Scope("lan")) == 0
+    assert await store.claim_job(["erasure", "reindexing"], "owner", MINUTE) is None
 
 
 async def test_a_store_in_order_reports_no_problem(store: Store) -> None:

@@ -55,12 +55,17 @@ def create(
     asked = NewToken(
         user=None if user is None else _checked("--user", user),
         topic=None if topic is None else _checked("--topic", topic),
-        name=name,
-        lifetime_ms=None if expires is None else _lifetime(expires, chosen.zone),
+        name=_checked("--name", name) if name else "",
+        expires_at=None if expires is None else _end(expires, chosen.zone, app.wall_clock()),
     )
     made = anyio.run(_create, chosen, asked)
     typer.echo(made.text)
-    _explain(made, f"http://{chosen.http_host}:{chosen.http_port}/mcp")
+    _explain(made, f"{_url(chosen)}/mcp")
+
+
+def _url(chosen: settings.Settings) -> str:
+    host = "127.0.0.1" if chosen.http_host in ("0.0.0.0", "::") else chosen.http_host  # noqa: S104 - shown
+    return f"http://{f'[{host}]' if ':' in host else host}:{chosen.http_port or 'PORT'}"
 
 
 def _explain(made: MadeToken, url: str) -> None:
@@ -132,8 +137,9 @@ def _checked(option: str, text: str) -> str:
         raise InvalidRequestError(f"{option}: {error}") from None
 
 
-def _lifetime(text: str, zone: tzinfo) -> int:
-    """Read how long a token holds, in milliseconds; a date counts to its end."""
+def _end(text: str, zone: tzinfo, now_ms: int) -> int:
+    """Read when a token ends, as UTC milliseconds; a date counts to its end."""
+    now = datetime.fromtimestamp(now_ms / 1000, zone)
     if short := _LIFETIME.fullmatch(text.strip()):
         lifetime = timedelta(**{_UNITS[short[2]]: int(short[1])})
     else:
@@ -145,12 +151,12 @@ def _lifetime(text: str, zone: tzinfo) -> int:
             ) from None
         if len(text.strip()) <= len("2027-01-31"):
             end = datetime.combine(end, time.max)
-        lifetime = (end if end.tzinfo else end.replace(tzinfo=zone)) - datetime.now(zone)
+        lifetime = (end if end.tzinfo else end.replace(tzinfo=zone)) - now
     if lifetime <= timedelta(0):
         raise InvalidRequestError(f"--expires: {text[:32]!r} is over already. No token was made.")
     if lifetime > _LONGEST:
         raise InvalidRequestError(f"--expires: {text[:32]!r} is too far away; leave it out for no end.")
-    return lifetime // timedelta(milliseconds=1)
+    return now_ms + lifetime // timedelta(milliseconds=1)
 
 
 def _day(at: int, zone: tzinfo) -> str:

@@ -86,6 +86,10 @@ class Memory:
         """Return 32 random bytes that all processes on this store share."""
         return await self.store.secret(name)
 
+    def stop_waiting(self) -> None:
+        """Have calls that wait for other processes end, since the program does."""
+        self.store.stop_waiting()
+
     async def health(self, user: str) -> Health:
         """Look the store over."""
         return await self.store.health(user)

@@ -24,12 +24,12 @@ _ID_BYTES, _SECRET_BYTES = 4, 32
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """What is asked for; see ``types.Token``. ``lifetime_ms`` is ``None`` for no end."""
+    """What is asked for; see ``types.Token``."""
 
     user: str | None
     topic: str | None = None
     name: str = ""
-    lifetime_ms: int | None = None
+    expires_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def make(asked: NewToken, now: int, token_id: str | None = None) -> MadeToken:
         topic=asked.topic,
         name=asked.name,
         created_at=now,
-        expires_at=None if asked.lifetime_ms is None else now + asked.lifetime_ms,
+        expires_at=asked.expires_at,
     )
     return MadeToken(f"mem1_{token.id}_{secret}", token)
 

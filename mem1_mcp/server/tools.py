@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     Run = Callable[[Identity, Any, Progress], Awaitable[CallToolResult]]
 
+_TELLING_SECONDS = 1.0
 _NOTHING_SAVED = "Nothing was saved."
 _NOTHING_FORGOTTEN = "Nothing was forgotten."
 
@@ -56,7 +59,7 @@ class Tools:
             unknown = arguments.unknown_arguments(name, raw)
             try:
                 asked = arguments.validate(name, raw, consequence)
-                result = await run(self._identify(), asked, ctx.report_progress)
+                result = await run(self._identify(), asked, _progress_of(ctx))
             except Mem1Error as error:
                 result = wording.refusal(str(error))
             return wording.with_ignored(result, unknown)
@@ -121,7 +124,7 @@ class Tools:
         """See ``Forgetting``."""
         try:
             user = self._identify().user
-            done = await self._memory.forget(user, token, selection, ctx.report_progress)
+            done = await self._memory.forget(user, token, selection, _progress_of(ctx))
         except Mem1Error as error:
             return wording.refusal(str(error))
         self._updates.changed(user)
@@ -131,6 +134,19 @@ class Tools:
         """See ``Forgetting``."""
         user = self._identify().user
         return wording.previewed(preview, 0, user, self._memory.zone, declined=declined)
+
+
+def _progress_of(ctx: Context[Any, Any]) -> Progress:
+    """Tell a client how far its call is; whether it listens has no influence on the call."""
+
+    async def tell(progress: float, total: float | None = None, message: str | None = None) -> None:
+        with (
+            anyio.move_on_after(_TELLING_SECONDS),
+            suppress(anyio.BrokenResourceError, anyio.ClosedResourceError),
+        ):
+            await ctx.report_progress(progress, total, message)
+
+    return tell
 
 
 def _raw_arguments(ctx: Context[Any, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import unquote
 
 import anyio
 from mcp import MCPError
@@ -25,10 +25,10 @@ from mcp.types import (
     UnsubscribeRequestParams,
 )
 
-from mem1_mcp.errors import Mem1Error, StoreError
+from mem1_mcp.errors import InvalidRequestError, Mem1Error, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Awaitable, Callable, Generator, Mapping
 
     from mcp.server.context import ServerRequestContext
     from mcp.server.mcpserver import MCPServer
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from mem1_mcp.memory import Memory
     from mem1_mcp.server.identity import Identify
 
-    Listener = Callable[[ServerEvent], None]
+    Listener = Callable[[str], None]  # of resources, with the name of a topic unquoted
     Known = Callable[[str], Awaitable[bool]]
 
 log = logging.getLogger(__name__)
@@ -51,11 +51,6 @@ _MOST_SUBSCRIPTIONS = 256  # of one connection
 _KEY = "mem1.subscriptions"
 
 
-def topic_uri(topic: str) -> str:
-    """Name the resource of a topic."""
-    return f"{TOPICS_URI}/{quote(topic, safe='')}"
-
-
 class Updates:
     """Knows who subscribed to what of whom. Lives as long as the memory; ``run`` does the telling."""
 
@@ -66,7 +61,7 @@ class Updates:
         self._seen: dict[str, dict[str, object]] = {}
         self._changed: set[str] = set()
         self._woken = anyio.Event()
-        self._streams = ListenHandler(self)
+        self._streams: set[ListenHandler] = set()
 
     def serve(self, server: MCPServer[Any], is_known: Known) -> None:
         """Answer subscriptions on a server; ``is_known`` says whether there is such a resource."""
@@ -85,36 +80,33 @@ class Updates:
     async def run(self) -> None:
         """Look and tell, for ever; ended by cancellation."""
         async with anyio.create_task_group() as self._telling:
+            due = 0.0
             while True:
                 self._woken = anyio.Event()
                 users, self._changed = self._changed, set()
-                for user in users or tuple(self._listeners):
+                if anyio.current_time() >= due:
+                    users = set(self._listeners)
+                for user in users:
                     await self._look(user)
-                pause = max(_LOOK_SECONDS, _LOOK_SECONDS_EACH * len(self._listeners))
+                if anyio.current_time() >= due:
+                    pause = max(_LOOK_SECONDS, _LOOK_SECONDS_EACH * len(self._listeners))
+                    due = anyio.current_time() + pause
                 # Where nobody listens there is nothing to look at.
-                with anyio.move_on_after(pause if self._listeners else None):
+                wait = due - anyio.current_time() if self._listeners else None
+                with anyio.move_on_after(wait):
                     await self._woken.wait()
 
     def end_streams(self) -> None:
         """Tell those who keep a stream open that it ends here."""
-        self._streams.close()
+        for stream in tuple(self._streams):
+            stream.close()
 
-    # The bus of the SDK's listen handler; each listener hears of the user who opened its stream.
-
-    async def publish(self, event: ServerEvent) -> None:
-        """See ``SubscriptionBus``: an event that is no user's own."""
-        for listeners in tuple(self._listeners.values()):
-            for tell in tuple(listeners.values()):
-                tell(event)
-
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """See ``SubscriptionBus``."""
-        return self._add(self._identify().user, listener)
-
-    def _add(self, user: str, listener: Listener) -> Callable[[], None]:
+    def listen(self, user: str, listener: Listener) -> Callable[[], None]:
+        """Have a listener told of each change of a user's resources; return what ends it."""
         key = object()
+        if not self._listeners:
+            self._woken.set()
         self._listeners.setdefault(user, {})[key] = listener
-        self._woken.set()
 
         def remove() -> None:
             listeners = self._listeners.get(user, {})
@@ -139,15 +131,13 @@ class Updates:
             return
         for uri in sorted(uri for uri in now.keys() | seen.keys() if now.get(uri) != seen.get(uri)):
             for tell in tuple(self._listeners.get(user, {}).values()):
-                tell(ResourceUpdated(uri=uri))
+                tell(uri)
 
     async def _state(self, user: str) -> dict[str, object]:
-        """Return what differs whenever a resource does, by the ways in which it may be named."""
+        """Return what differs whenever a resource does."""
         profile, topics = await self._memory.profile(user), await self._memory.topics(user)
-        state: dict[str, object] = {PROFILE_URI: profile.version, TOPICS_URI: topics}
-        for topic in topics:
-            state[topic_uri(topic.name)] = state[f"{TOPICS_URI}/{topic.name}"] = topic
-        return state
+        state: dict[str, object] = {f"{TOPICS_URI}/{topic.name}": topic for topic in topics}
+        return {**state, PROFILE_URI: profile.version, TOPICS_URI: topics}
 
     async def _note_state(self) -> str:
         """Note how things are, so that whatever comes after the answer is told; return whose."""
@@ -161,8 +151,14 @@ class Updates:
         self, ctx: ServerRequestContext[Any, Any], params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
         with _as_protocol_errors():
-            await self._note_state()
-        return await self._streams(ctx, params)
+            user = await self._note_state()
+        asked = params.notifications.resource_subscriptions or ()
+        stream = ListenHandler(_Stream(self, user, {unquote(uri): uri for uri in asked}))
+        self._streams.add(stream)
+        try:
+            return await stream(ctx, params)
+        finally:
+            self._streams.discard(stream)
 
     async def _subscribe(
         self, ctx: ServerRequestContext[Any, Any], params: SubscribeRequestParams
@@ -171,21 +167,22 @@ class Updates:
         if not await self._is_known(uri):
             raise MCPError(code=INVALID_PARAMS, message=f"Unknown resource: {uri[:256]}")
         kept = _subscriptions(ctx)
+        with _as_protocol_errors():
+            user = await self._note_state()
+        if (user, uri) in kept:
+            return EmptyResult()
         if len(kept) >= _MOST_SUBSCRIPTIONS:
             raise MCPError(
                 code=INVALID_PARAMS,
                 message=f"This connection has {_MOST_SUBSCRIPTIONS} subscriptions, the most there may be; "
                 "end some first.",
             )
-        with _as_protocol_errors():
-            user = await self._note_state()
 
-        def tell(event: ServerEvent) -> None:
-            if isinstance(event, ResourceUpdated) and event.uri == uri:
+        def tell(changed: str) -> None:
+            if changed == unquote(uri):
                 self._telling.start_soon(_send, ctx.session, uri)
 
-        if (user, uri) not in kept:
-            kept[user, uri] = self._add(user, tell)
+        kept[user, uri] = self.listen(user, tell)
         return EmptyResult()
 
     async def _unsubscribe(
@@ -196,6 +193,30 @@ class Updates:
         if remove := _subscriptions(ctx).pop((user, params.uri), None):
             remove()
         return EmptyResult()
+
+
+class _Stream:
+    """One stream as the SDK wants it, a ``SubscriptionBus``: it hears of one user's resources only.
+
+    ``spelled`` says how its client writes them: an escape in a URI may be written in several ways.
+    """
+
+    def __init__(self, updates: Updates, user: str, spelled: Mapping[str, str]) -> None:
+        self._updates = updates
+        self._user = user
+        self._spelled = spelled
+
+    async def publish(self, event: ServerEvent) -> None:
+        """Nothing is published here: see ``Updates.run``."""
+
+    def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
+        """Hand on what the client asked for, in its own words."""
+
+        def tell(changed: str) -> None:
+            if changed in self._spelled:
+                listener(ResourceUpdated(uri=self._spelled[changed]))
+
+        return self._updates.listen(self._user, tell)
 
 
 def _subscriptions(ctx: ServerRequestContext[Any, Any]) -> dict[tuple[str, str], Callable[[], None]]:
@@ -220,9 +241,15 @@ async def _send(session: ServerSession, uri: str) -> None:
         await session.send_resource_updated(uri)
 
 
+def protocol_error(error: Mem1Error) -> MCPError:
+    """Put an error of ours into the protocol's form."""
+    code = INVALID_PARAMS if isinstance(error, InvalidRequestError) else INTERNAL_ERROR
+    return MCPError(code=code, message=str(error))
+
+
 @contextmanager
 def _as_protocol_errors() -> Generator[None]:
     try:
         yield
     except Mem1Error as error:
-        raise MCPError(code=INTERNAL_ERROR, message=str(error)) from error
+        raise protocol_error(error) from error

@@ -19,17 +19,18 @@ from starlette.routing import Mount, Route
 
 from mem1_mcp.errors import StoreError
 from mem1_mcp.server.eras import Protocol, serve_streams
-from mem1_mcp.server.identity import caller
 from mem1_mcp.server.web.access import Access
-from mem1_mcp.server.web.asgi import refuse
+from mem1_mcp.server.web.asgi import header_values, refuse
 from mem1_mcp.server.web.hosts import HostCheck
-from mem1_mcp.server.web.limits import MAX_BODY, RateLimit, Room
+from mem1_mcp.server.web.limits import MAX_BODY, Calls, RateLimit, Room
 from mem1_mcp.server.web.streams import OpenRequests
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from mcp.server.auth.middleware.bearer_auth import AuthorizationContext
     from mcp.server.mcpserver import MCPServer
+    from mcp.server.streamable_http import StreamableHTTPServerTransport
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -37,11 +38,12 @@ if TYPE_CHECKING:
     from mem1_mcp.server.identity import Caller
     from mem1_mcp.server.updates import Updates
 
+_LAST_ANSWERS_SECONDS = 1.2  # for calls under way when the server is stopped
 _IDLE_SECONDS = 30 * 60  # then a session without a request is forgotten
 _MAX_SESSIONS, _MAX_SESSIONS_OF_ONE = 1000, 250
 
 # Every path is checked by `HostCheck`, before anything of the SDK sees it.
-_CHECKED = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+_NO_SECOND_CHECK = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +65,15 @@ class Application:
         self._memory = memory
         self._updates = updates
         self._rules = rules
-        self._sessions = StreamableHTTPSessionManager(
+        self._sessions = _Sessions(
             self._server,
-            security_settings=_CHECKED,
+            security_settings=_NO_SECOND_CHECK,
             session_idle_timeout=_IDLE_SECONDS,
             max_request_body_size=MAX_BODY,
             max_sessions=_MAX_SESSIONS,
         )
         self._sse = SseServerTransport(
-            "/messages/", security_settings=_CHECKED, max_request_body_size=MAX_BODY
+            "/messages/", security_settings=_NO_SECOND_CHECK, max_request_body_size=MAX_BODY
         )
         routes = [
             Route("/mcp", _Endpoint(self._guarded(self._serve_mcp))),
@@ -81,7 +83,8 @@ class Application:
         ]
         self._open = OpenRequests(Starlette(routes=routes))
         self._checked = HostCheck(self._open, rules.hosts, rules.origins)
-        server.middleware.insert(0, self._open.count_calls)
+        self._calls = Calls()
+        server.middleware.insert(0, self._calls)
         server.middleware.insert(1, RateLimit(rules.requests_per_minute, time.monotonic))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,7 +99,11 @@ class Application:
 
     async def end(self) -> None:
         """Take no more requests, answer those under way where that is quick, and end all streams."""
-        await self._open.wait_for_answers()
+        self._open.close_the_door()
+        with anyio.move_on_after(_LAST_ANSWERS_SECONDS):
+            await self._calls.over()
+        # What waits for another process's lock by now is told so, rather than nothing.
+        self._memory.stop_waiting()
         self._updates.end_streams()
         await self._open.end()
 
@@ -104,15 +111,21 @@ class Application:
         return Access(Room(app), self._memory, self._rules.everybody)
 
     async def _serve_mcp(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = dict(scope["headers"])
-        version = headers.get(b"mcp-protocol-version", b"").decode("latin-1")
-        is_newer = version != "" and version not in HANDSHAKE_PROTOCOL_VERSIONS
+        versions = header_values(scope, "mcp-protocol-version")
+        if len(versions) > 1 or len(header_values(scope, "mcp-session-id")) > 1:
+            # Of two we could take the one and the SDK the other.
+            await refuse(send, 400, "A header of the protocol is there twice; send it once.")
+            return
+        is_newer = bool(versions) and versions[0] not in HANDSHAKE_PROTOCOL_VERSIONS
         if is_newer and self._rules.protocol == "legacy":
             known = ", ".join(HANDSHAKE_PROTOCOL_VERSIONS)
-            await refuse(send, 400, f"Unsupported protocol version: {version[:32]}. Supported: {known}.")
+            await refuse(
+                send, 400, f"Unsupported protocol version: {versions[0][:32]}. Supported: {known}."
+            )
             return
-        opens_session = scope["method"] == "POST" and not is_newer and b"mcp-session-id" not in headers
-        if opens_session and self._open_sessions() >= _MAX_SESSIONS_OF_ONE:
+        try:
+            await self._sessions.handle_request(scope, receive, send)
+        except _TooManySessionsError:
             await refuse(
                 send,
                 503,
@@ -120,13 +133,6 @@ class Application:
                 f"DELETE; they end by themselves after {_IDLE_SECONDS // 60} idle minutes.",
                 {"retry-after": "60"},
             )
-            return
-        await self._sessions.handle_request(scope, receive, send)
-
-    def _open_sessions(self) -> int:
-        owners = self._sessions._session_owners  # noqa: SLF001 - the SDK limits all of them only
-        token = caller().token
-        return sum(owner["client_id"] == token for owner in owners.values())
 
     async def _serve_sse(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._sse.connect_sse(scope, receive, send) as (incoming, outgoing):
@@ -155,3 +161,19 @@ class _Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
+
+
+class _TooManySessionsError(Exception):
+    """A token has as many sessions open as it may."""
+
+
+class _Sessions(StreamableHTTPSessionManager):
+    """The SDK's sessions, of which one token may not take all."""
+
+    def _admit_session(
+        self, requestor: AuthorizationContext | None
+    ) -> StreamableHTTPServerTransport | None:
+        owned = sum(owner == requestor for owner in self._session_owners.values())
+        if requestor is not None and owned >= _MAX_SESSIONS_OF_ONE:
+            raise _TooManySessionsError
+        return super()._admit_session(requestor)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+import anyio
 import anyio.to_thread
 
 from mem1_mcp.errors import StoreError
@@ -44,9 +45,11 @@ async def make(memory: Memory, folder: Path, asked: NewToken) -> Path:
         if await memory.verify_token(made.text) is not None:
             await anyio.to_thread.run_sync(new.replace, path)
     except OSError as error:
+        if await memory.verify_token(made.text) is not None:
+            await memory.revoke_token(_ID)
         raise StoreError(f"{path} can't be written ({error}), so no token was made.") from error
     finally:
-        with suppress(OSError):
+        with anyio.CancelScope(shield=True), suppress(OSError):
             await anyio.to_thread.run_sync(partial(new.unlink, missing_ok=True))
     return path
 
@@ -57,7 +60,7 @@ def _write(path: Path, text: str) -> None:
         file.write(text + "\n")
 
 
-def forget(folder: Path, token_id: str) -> None:
+def remove_file(folder: Path, token_id: str) -> None:
     """Take the file away if it holds this token."""
     path = folder / _FILE
     with suppress(OSError):

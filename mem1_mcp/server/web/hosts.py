@@ -26,6 +26,13 @@ def is_loopback(address: str) -> bool:
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
+def url_of(address: str, port: int) -> str:
+    """Write where a client finds the server; every address of the machine is 127.0.0.1 as well."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    host = "127.0.0.1" if found.is_unspecified else _as_host(address)
+    return f"http://{host}:{port}"
+
+
 def own_hosts(address: str, port: int, named: Iterable[str]) -> frozenset[str]:
     """Return what ``Host`` may be, given the address that is listened on and what a person named."""
     names = {*_LOOPBACK, *named}

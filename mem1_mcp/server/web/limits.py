@@ -6,6 +6,7 @@ import math
 from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from mcp import MCPError
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -18,15 +19,18 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MAX_BODY = 16 * 1024 * 1024  # bytes of one request
-_MAX_BODIES = 2 * MAX_BODY  # of all requests that are under way
-_MAX_REQUESTS = 1024  # under way, streams that stay open among them
-_MAX_OF_ONE = 512  # of one token
-_KEPT_CALLERS = 10_000
+    Next = Callable[[Any], Awaitable[Any]]
 
+MAX_BODY = 16 * 1024 * 1024  # bytes of one request
+_MAX_BODIES, _MAX_BODIES_OF_ONE = 2 * MAX_BODY, MAX_BODY  # bytes under way, and of one token
+_BODY_SECONDS = 30.0  # for a body to come
+_MAX_REQUESTS, _MAX_REQUESTS_OF_ONE = 1024, 512  # under way, streams that stay open among them
+_MAX_CALLS_OF_ONE, _MAX_STREAMS_OF_ONE = 256, 64  # messages that are worked on; kinds of `Calls`
+_KEPT_CALLERS = 10_000
 _ROUNDING = 1e-6  # seconds
 
 TOO_MANY = -32011  # of those left to servers
+_STREAM = "subscriptions/listen"
 
 
 class RateLimit:
@@ -57,19 +61,70 @@ class RateLimit:
             self._due.popitem(last=False)
         return 0.0
 
-    async def __call__(self, ctx: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
+    async def __call__(self, ctx: Any, call_next: Next) -> Any:
+        """Let a message through, or refuse it by its id; one that wants no answer is passed over."""
+        if not self._per_minute:
+            return await call_next(ctx)
+        sender = caller()
+        seconds = self.wait((sender.token, sender.user))
+        if not seconds:
+            return await call_next(ctx)
+        if ctx.request_id is None:
+            return None
+        raise MCPError(
+            code=TOO_MANY,
+            message=f"Too many requests: {self._per_minute} a minute may be sent with this token. "
+            f"Nothing was done for this one. Send it again in {math.ceil(seconds)} seconds.",
+            data={"retryAfterSeconds": math.ceil(seconds)},
+        )
+
+
+class Calls:
+    """Knows which messages are worked on, bounds those of one token, and can wait for the last.
+
+    A middleware of the protocol: over SSE a request is answered long before the call that came in it.
+    """
+
+    def __init__(self) -> None:
+        self._calls: Counter[str] = Counter()
+        self._streams: Counter[str] = Counter()
+        self._bytes: Counter[str] = Counter()
+        self._answered = anyio.Event()
+
+    async def __call__(self, ctx: Any, call_next: Next) -> Any:
         """Let a message through, or refuse it by its id."""
-        if ctx.request_id is not None and self._per_minute:
-            sender = caller()
-            seconds = self.wait((sender.token, sender.user))
-            if seconds:
-                raise MCPError(
-                    code=TOO_MANY,
-                    message=f"Too many requests: {self._per_minute} a minute may be sent with this token. "
-                    f"Nothing was done for this one. Send it again in {math.ceil(seconds)} seconds.",
-                    data={"retryAfterSeconds": math.ceil(seconds)},
-                )
-        return await call_next(ctx)
+        if ctx.request_id is None:
+            return await call_next(ctx)
+        token, size = caller().token, _size(ctx.request)
+        if ctx.method == _STREAM:
+            counted, size, most = self._streams, 0, _MAX_STREAMS_OF_ONE
+        else:
+            counted, most = self._calls, _MAX_CALLS_OF_ONE
+        held = self._bytes[token]
+        if counted[token] >= most or (held and held + size > _MAX_BODIES_OF_ONE):
+            raise MCPError(
+                code=TOO_MANY,
+                message=f"Too much at once: {most} {'streams' if counted is self._streams else 'calls'} of "
+                f"this token may be under way, and {_MAX_BODIES_OF_ONE} bytes. Nothing was done for this "
+                "one. Send it again when others are answered.",
+            )
+        counted[token] += 1
+        self._bytes[token] += size
+        try:
+            return await call_next(ctx)
+        finally:
+            counted[token] -= 1
+            self._bytes[token] -= size
+            for each in (counted, self._bytes):
+                if not each[token]:
+                    del each[token]
+            self._answered.set()
+
+    async def over(self) -> None:
+        """Wait until none is worked on, but for streams."""
+        while self._calls:
+            self._answered = anyio.Event()
+            await self._answered.wait()
 
 
 class Room:
@@ -81,7 +136,7 @@ class Room:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._requests: Counter[str] = Counter()
-        self._bytes = 0
+        self._bytes: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request as ASGI says."""
@@ -101,22 +156,35 @@ class Room:
             await refuse(send, 503, f"{told} Nothing was done. Send it again.", {"retry-after": "1"})
             return
         self._requests[token] += 1
-        self._bytes += size
+        self._bytes[token] += size
         try:
-            await self._app(scope, await _whole(receive) if size else receive, send)
+            await self._serve(scope, receive, send, size)
         finally:
-            self._bytes -= size
+            self._bytes[token] -= size
             self._requests[token] -= 1
-            if not self._requests[token]:
-                del self._requests[token]
+            for each in (self._bytes, self._requests):
+                if not each[token]:
+                    del each[token]
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, size: int) -> None:
+        if size:
+            with anyio.move_on_after(_BODY_SECONDS) as waiting:
+                receive = await _whole(receive)
+            if waiting.cancelled_caught:
+                await refuse(send, 408, "The body did not come. Nothing was done. Send it again.")
+                return
+        await self._app(scope, receive, send)
 
     def _told(self, token: str, size: int) -> str | None:
-        if self._requests[token] >= _MAX_OF_ONE:
-            return f"Too many requests under way: {_MAX_OF_ONE} of this token."
+        if self._requests[token] >= _MAX_REQUESTS_OF_ONE:
+            return f"Too many requests under way: {_MAX_REQUESTS_OF_ONE} of this token."
         if self._requests.total() >= _MAX_REQUESTS:
             return f"The server is busy: {_MAX_REQUESTS} requests are under way."
-        if self._bytes and self._bytes + size > _MAX_BODIES:
-            return f"The server is busy: requests under way hold {self._bytes} bytes."
+        held = self._bytes[token]
+        if held and held + size > _MAX_BODIES_OF_ONE:
+            return f"The server is busy: requests of this token that are under way hold {held} bytes."
+        if size and not held and self._bytes.total() + size > _MAX_BODIES:
+            return f"The server is busy: requests under way hold {self._bytes.total()} bytes."
         return None
 
 
@@ -141,3 +209,9 @@ async def _whole(receive: Receive) -> Receive:
         return whole.pop() if whole else await receive()
 
     return receive_whole
+
+
+def _size(request: Any) -> int:
+    """Return the bytes a message came in."""
+    length = request.headers.get("content-length", "0") if request is not None else "0"
+    return int(length) if length.isdigit() else 0

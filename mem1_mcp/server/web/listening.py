@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import socket
@@ -14,13 +15,14 @@ import anyio
 import anyio.to_thread
 import uvicorn
 from mcp.server.request_state import RequestStateSecurity
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mem1_mcp.errors import SettingsError
 from mem1_mcp.memory.tokens import NewToken
 from mem1_mcp.server.identity import Caller, caller
 from mem1_mcp.server.web import first_token
 from mem1_mcp.server.web.application import Application, Rules
-from mem1_mcp.server.web.hosts import is_loopback, own_hosts, own_origins
+from mem1_mcp.server.web.hosts import is_loopback, own_hosts, own_origins, url_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from mem1_mcp.settings import Settings
 
 _MAX_CONNECTIONS = 2048
+_FIRST_REQUEST_SECONDS = 15.0
 # The application ends its requests within less, and what waits for a lock ends with the process; but
 # where no signal tells the program to end, uvicorn alone does it.
 _GRACE_SECONDS = 2 if sys.platform == "win32" else 60
@@ -46,13 +49,15 @@ def listen(host: str, port: int) -> Generator[socket.socket]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         # "localhost" is both; clients try the older kind too.
         family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
-        listener = socket.create_server(address[:2], family=family, backlog=_MAX_CONNECTIONS)
+        made = socket.create_server(address[:2], family=family, backlog=_MAX_CONNECTIONS)
+        # Only where a socket names its protocol does asyncio send without waiting (TCP_NODELAY).
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=made.detach())
     except socket.gaierror as error:
         raise SettingsError(f"MEM1_HTTP_HOST: {host!r} is no address of this machine ({error}).") from error
     except OSError as error:
         raise SettingsError(
-            f"{host} port {port} can't be listened on ({error.strerror or error}). If another program has "
-            "it, end that one or choose another port with --port."
+            f"{host} port {port} can't be listened on ({os.strerror(error.errno or 0)}). If another "
+            "program has it, end that one or choose another port with --port."
         ) from error
     with listener:
         yield listener
@@ -68,7 +73,8 @@ async def rules(
 
     """
     address, port = listener.getsockname()[:2]
-    hosts = own_hosts(address, port, settings.allowed_hosts)
+    typed = () if _is_address(settings.http_host) else (settings.http_host,)
+    hosts = own_hosts(address, port, (*settings.allowed_hosts, *typed))
     alone = is_loopback(address)
     everybody = None
     if not asking_for_tokens:
@@ -78,12 +84,12 @@ async def rules(
                 "listen on 127.0.0.1."
             )
         everybody = Caller("", settings.user_id, settings.topic_id)
-    shown = f"[{address}]" if ":" in address else address
-    _tell(f"Serving http://{shown}:{port}/mcp (streamable HTTP) and http://{shown}:{port}/sse (SSE).")
-    if everybody is not None:
-        _tell(f"No token is asked for: every program on this machine is user {settings.user_id}.")
-    else:
+    if everybody is None:
         await _have_a_token(memory, settings, alone=alone)
+    else:
+        _tell(f"No token is asked for: every program on this machine is user {settings.user_id}.")
+    url = url_of(address, port)
+    _tell(f"Serving {url}/mcp (streamable HTTP) and {url}/sse (SSE).")
     return Rules(
         hosts=hosts,
         origins=own_origins(hosts, settings.allowed_origins),
@@ -91,6 +97,14 @@ async def rules(
         requests_per_minute=settings.rate_limit,
         protocol=settings.protocol,
     )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 async def _have_a_token(memory: Memory, settings: Settings, *, alone: bool) -> None:
@@ -130,6 +144,7 @@ class HttpServer:
             application,
             lifespan="off",
             ws="none",
+            http=_Impatient,
             log_config=None,
             access_log=False,  # paths hold session ids
             server_header=False,
@@ -155,6 +170,18 @@ class HttpServer:
         await self._application.end()
 
 
+class _Impatient(H11Protocol):
+    """Hangs up on who connects and asks for nothing; uvicorn would wait for ever."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.loop.call_later(_FIRST_REQUEST_SECONDS, self._look)
+
+    def _look(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
+
+
 class _Uvicorn(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -177,6 +204,8 @@ async def when_stdin_ends(stop: Callable[[], None]) -> None:
         return
     if not (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)):
         return
+    if sys.platform != "win32":
+        os.set_blocking(0, True)  # "not now" would look like the end
     while await anyio.to_thread.run_sync(_read_some, abandon_on_cancel=True):
         pass
     _tell("stdin has ended, and with it this server. Start it with </dev/null to let it run on.")

@@ -119,6 +119,11 @@ class UserFiles:
             finally:
                 db.close()
 
+    def opened(self) -> list[DatabaseFile]:
+        """Return the open files."""
+        with self._lock:
+            return list(self._open.values())
+
     def close(self) -> list[DatabaseFile]:
         """Forget the open files and return them, to be closed."""
         with self._lock:

@@ -202,6 +202,11 @@ class SqliteStore:
         """See ``Store.health``."""
         return await _in_thread(lambda: self._health(user), self._writing)
 
+    def stop_waiting(self) -> None:
+        """See ``Store.stop_waiting``."""
+        for file in (*self._files.opened(), self._shared):
+            file.stop_waiting()
+
     async def close(self) -> None:
         """Close every file."""
         files = [*self._files.close(), self._shared]
