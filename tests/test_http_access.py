@@ -1131,7 +1131,6 @@ async def test_a_body_has_a_length_that_is_told_before_it_comes(site: Site, meth
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 async def test_bodies_under_way_take_no_more_room_than_there_is_whatever_the_method(method: str) -> None:
-    announce(Caller("one", "alice", None))
     going_on = anyio.Event()
     statuses_sent: list[int] = []
 
@@ -1151,16 +1150,19 @@ async def test_bodies_under_way_take_no_more_room_than_there_is_whatever_the_met
     scope = {"type": "http", "method": method, "path": "/mcp", "headers": headers}
     with anyio.fail_after(SECONDS):
         async with anyio.create_task_group() as tasks:
-            for _ in range(2):
+            for token in ("one", "other"):
+                announce(Caller(token, "alice", None))
                 tasks.start_soon(room, scope, receive, note)
-            await anyio.wait_all_tasks_blocked()
+                await anyio.wait_all_tasks_blocked()
+                await room(scope, receive, note)  # a token's share is one long body
+            announce(Caller("third", "alice", None))
             await room(scope, receive, note)
             while_full = list(statuses_sent)
             going_on.set()
         await room(scope, receive, note)
 
-    assert while_full == [503]
-    assert statuses_sent == [503, 200, 200, 200]
+    assert while_full == [503, 503, 503]
+    assert statuses_sent == [503, 503, 503, 200, 200, 200]
 
 
 async def test_no_header_that_is_sent_twice_opens_more_sessions_than_a_token_may_have(site: Site) -> None:
