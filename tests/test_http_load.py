@@ -243,6 +243,7 @@ async def answers_to_a_flood(host: Host, calls: int) -> tuple[int, list[MCPError
     return calls - len(refused), refused
 
 
+@pytest.mark.heavy
 @ways
 async def test_a_token_that_sends_too_much_is_refused_in_words_and_others_are_served(
     tmp_path: Path, transport: str, era: str
@@ -310,6 +311,7 @@ LONG_CALL = {
 CALL_HEADERS = {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": "remember"}
 
 
+@pytest.mark.heavy
 async def test_a_flood_of_long_bodies_is_refused_in_words_and_memory_stays_bounded(tmp_path: Path) -> None:
     loud, quiet = (create_token(tmp_path, "--user", user) for user in ("amber", "birch"))
     content = json.dumps(LONG_CALL).encode()
@@ -331,6 +333,7 @@ async def test_a_flood_of_long_bodies_is_refused_in_words_and_memory_stays_bound
     assert peak.rise < 300
 
 
+@pytest.mark.heavy
 async def test_a_flood_of_sessions_is_refused_in_words_and_others_can_open_theirs(tmp_path: Path) -> None:
     loud, quiet = (create_token(tmp_path, "--user", user) for user in ("amber", "birch"))
 
@@ -352,6 +355,7 @@ async def test_a_flood_of_sessions_is_refused_in_words_and_others_can_open_their
     assert (ended.status_code, again.status_code) == (200, 200)
 
 
+@pytest.mark.heavy
 async def test_requests_without_a_token_are_refused_each_and_leave_nothing_behind(tmp_path: Path) -> None:
     token = create_token(tmp_path, "--user", "amber")
     forged = f"mem1_{'0' * 8}_{'a' * 43}"
@@ -394,6 +398,7 @@ async def left_waiting(stack: AsyncExitStack, server: Served, sent: bytes = b"")
     return stream
 
 
+@pytest.mark.heavy
 @counts_descriptors
 async def test_300_connections_that_stop_half_way_keep_nobody_from_being_served(tmp_path: Path) -> None:
     silent, quiet = (create_token(tmp_path, "--user", user) for user in ("amber", "birch"))
@@ -408,7 +413,8 @@ async def test_300_connections_that_stop_half_way_keep_nobody_from_being_served(
             await is_served(server, quiet)
             held = descriptors(server)
         with anyio.fail_after(10):
-            while descriptors(server) > before + 5:  # noqa: ASYNC110 - nobody tells
+            # The store keeps some of the connections to its files that it opened meanwhile.
+            while descriptors(server) > before + 20:  # noqa: ASYNC110 - nobody tells
                 await anyio.sleep(0.05)
         await is_served(server, quiet, calls=1)
 
@@ -446,6 +452,7 @@ async def test_as_many_connections_as_there_may_be_hold_the_server_up_for_some_s
     assert answer.status_code == 200
 
 
+@pytest.mark.heavy
 async def test_sessions_that_are_opened_all_at_the_same_moment_are_counted(tmp_path: Path) -> None:
     token = create_token(tmp_path, "--user", "amber")
     body = json.dumps(OPENING).encode()

@@ -308,6 +308,7 @@ async def test_the_end_waits_for_no_lock_of_another_process(
     assert kept == {0: 2}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("transport", ["http", "sse"])
 async def test_the_end_waits_for_no_answer_of_a_person(tmp_path: Path, transport: str) -> None:
     asked = anyio.Event()

@@ -128,6 +128,7 @@ async def test_a_token_ends_after_a_time_or_with_a_day(tmp_path: Path) -> None:
     assert len(re.findall("2099-01-31 (?:08:30|16:30|23:59)", listed)) == 3
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -307,7 +307,7 @@ from mcp.server.mcpserver import MCPServer
 from mem1_mcp.server import stdio
 server = MCPServer("half")
 server.tool(name="half", structured_output=False)(lambda: chr(0xD83D))
-anyio.run(stdio.serve, server, print)
+anyio.run(stdio.serve, server, "auto", print)
 """
 
 
