@@ -181,6 +181,13 @@ make bench BENCH="--sizes {options.sizes} --rounds {options.rounds} --out {optio
 """
 
 
+def other_sections(path: Path) -> str:
+    """Return what stands in the page behind what is written here: its sections, with figures of others."""
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    start = old.find("\n## ")
+    return old[start:] if start >= 0 else ""
+
+
 def sizes_of(text: str) -> list[int]:
     """Read the sizes, smallest first."""
     return sorted({int(part.replace("_", "")) for part in text.split(",")})
@@ -207,7 +214,8 @@ def main() -> None:
     if options.out:
         from plot import draw
 
-        options.out.write_text(page(start, [each.row() for each in all_figures], options), encoding="utf-8")
+        written = page(start, [each.row() for each in all_figures], options)
+        options.out.write_text(written + other_sections(options.out), encoding="utf-8")
         draw(all_figures, options.out.with_suffix(".svg"))
 
 

@@ -143,6 +143,8 @@ async def _serve_http(settings: Settings, asking_for_tokens: bool) -> None:  # n
             server = build_server(memory, settings, of_the_request, updates, sealing)
             http = listening.HttpServer(Application(server, memory, updates, rules))
 
+            gc.freeze()
+
             def stop() -> None:
                 _end_within(_LAST_HTTP_SECONDS)
                 http.stop()

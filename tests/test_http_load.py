@@ -434,14 +434,24 @@ async def test_two_long_bodies_that_never_come_keep_nobody_from_being_served(tmp
 
 @pytest.mark.heavy
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("asked", "begun"),
+    [("", "POST /mcp HTTP/1.1\r\nHost: "), ("GET", "POST /mcp HTTP"), ("POST", "a body's first bytes")],
+    ids=["a first request", "a second request", "the body of a refused request"],
+)
 async def test_as_many_connections_as_there_may_be_hold_the_server_up_for_some_seconds_only(
-    tmp_path: Path,
+    tmp_path: Path, asked: str, begun: str
 ) -> None:
     quiet = create_token(tmp_path, "--user", "birch")
 
     async with served_to_many(tmp_path) as server, AsyncExitStack() as stack:
+        whole = f"{asked} /mcp HTTP/1.1\r\nHost: {server.url[7:]}\r\n"
+        whole += "Content-Length: 1000\r\n\r\n" if asked == "POST" else "\r\n"
         for _ in range(MOST_CONNECTIONS + 20):
-            await left_waiting(stack, server, b"POST /mcp HTTP/1.1\r\nHost: ")
+            stream = await left_waiting(stack, server, whole.encode() if asked else b"")
+            if asked:
+                assert (await stream.receive())[9:12] in (b"401", b"503")  # the last ones are too many
+            await stream.send(begun.encode())
         async with http_client(quiet, JSON) as http:
             answer = await http.post(f"{server.url}/mcp", json=OPENING)
             with anyio.fail_after(60):
@@ -450,6 +460,28 @@ async def test_as_many_connections_as_there_may_be_hold_the_server_up_for_some_s
                     answer = await http.post(f"{server.url}/mcp", json=OPENING)
 
     assert answer.status_code == 200
+
+
+@pytest.mark.heavy
+async def test_where_few_files_may_be_open_many_connections_keep_nobody_from_being_served(
+    tmp_path: Path,
+) -> None:
+    resource = pytest.importorskip("resource")
+    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    quiet = create_token(tmp_path, "--user", "birch")
+
+    async with AsyncExitStack() as stack:
+        # What a shell on macOS allows; a process may raise it up to the other limit.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, most))
+        try:
+            server = await stack.enter_async_context(served(tmp_path))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (few, most))
+        for _ in range(300):
+            await left_waiting(stack, server)
+        await is_served(server, quiet)
+
+    assert "Too many open files" not in server.errors()
 
 
 @pytest.mark.heavy

@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     from mem1_mcp.settings import Settings
 
 _MAX_CONNECTIONS = 2048
-_FIRST_REQUEST_SECONDS = 15.0
+_TOLD_BUSY = 64  # more are told that the server is busy; others are hung up on
+_FILES_OF_MEMORIES = 1024
+# Where no file can be opened any more, asyncio tries as often as this, and logs each time.
+_BACKLOG = 128
+_REQUEST_SECONDS = 15.0  # for the head of a request to come
 # The application ends its requests within less, and what waits for a lock ends with the process; but
 # where no signal tells the program to end, uvicorn alone does it.
 _GRACE_SECONDS = 2 if sys.platform == "win32" else 60
@@ -49,7 +53,7 @@ def listen(host: str, port: int) -> Generator[socket.socket]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         # "localhost" is both; clients try the older kind too.
         family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
-        listener = socket.create_server(address[:2], family=family, backlog=_MAX_CONNECTIONS)
+        listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
         # Or an answer in two parts waits 40 ms for the client to acknowledge the first.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except socket.gaierror as error:
@@ -148,7 +152,8 @@ class HttpServer:
             log_config=None,
             access_log=False,  # paths hold session ids
             server_header=False,
-            limit_concurrency=_MAX_CONNECTIONS,
+            limit_concurrency=_connections(),
+            backlog=_BACKLOG,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
         self._server = _Uvicorn(config)
@@ -171,15 +176,53 @@ class HttpServer:
 
 
 class _Impatient(H11Protocol):
-    """Hangs up on who connects and asks for nothing; uvicorn would wait for ever."""
+    """Hangs up on who neither asks for anything nor waits for an answer; uvicorn would wait for ever.
+
+    That is who sends half a request's head, or does not send the body of one that is refused already.
+    """
+
+    _due: Any = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self.loop.call_later(_FIRST_REQUEST_SECONDS, self._look)
+        if len(self.connections) > (self.limit_concurrency or _MAX_CONNECTIONS) + _TOLD_BUSY:
+            transport.abort()
+        self._expect_a_request()
 
-    def _look(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
-            self.transport.close()
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        cycle: Any = self.cycle
+        if cycle is None or cycle.response_complete:
+            self._expect_a_request()  # uvicorn forgets its own timer when these bytes come
+        else:
+            self._forget()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget()
+        super().connection_lost(exc)
+
+    def _expect_a_request(self) -> None:
+        if self._due is None:
+            self._due = self.loop.call_later(_REQUEST_SECONDS, self.transport.close)
+
+    def _forget(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+
+def _connections() -> int:
+    """Return how many connections there may be: each is an open file, and so are the memories."""
+    if sys.platform == "win32":
+        return _MAX_CONNECTIONS
+    import resource
+
+    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MAX_CONNECTIONS + _FILES_OF_MEMORIES
+    if few < wanted:
+        few = wanted if most == resource.RLIM_INFINITY else min(most, wanted)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (few, most))
+    return min(_MAX_CONNECTIONS, max(few - _FILES_OF_MEMORIES, few // 2))
 
 
 class _Uvicorn(uvicorn.Server):
