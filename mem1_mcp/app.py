@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # From the end of stdin, or a signal; hosts kill what takes longer.
-_LAST_SECONDS, _LAST_HTTP_SECONDS = 1.8, 2.3
+_LAST_SECONDS, _LAST_HTTP_SECONDS = 1.8, 1.9
 
 # Below WARNING these log whole messages, and what is wrong in them, with what people said.
 _TALKATIVE = ("mcp", "sse_starlette", "uvicorn", "httpx2", "httpcore2")
