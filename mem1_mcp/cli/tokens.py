@@ -64,7 +64,8 @@ def create(
 
 
 def _url(chosen: settings.Settings) -> str:
-    host = "127.0.0.1" if chosen.http_host in ("0.0.0.0", "::") else chosen.http_host  # noqa: S104 - shown
+    # Every address of the machine is none that a client can be told.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(chosen.http_host, chosen.http_host)  # noqa: S104
     return f"http://{f'[{host}]' if ':' in host else host}:{chosen.http_port or 'PORT'}"
 
 

@@ -31,16 +31,14 @@ if TYPE_CHECKING:
     from mem1_mcp.settings import Settings
 
 _HOUR_MS = 3_600_000
-# Everything else is private, and never kept.
-_SAME_FOR_ALL: tuple[CacheableMethod, ...] = (
+# What is the same for all; everything else is private, and never kept.
+_LISTS: tuple[CacheableMethod, ...] = (
     "tools/list",
     "resources/list",
     "resources/templates/list",
     "prompts/list",
 )
-
-
-_CACHE_HINTS = dict.fromkeys(_SAME_FOR_ALL, CacheHint(_HOUR_MS, "public"))
+_CACHE_HINTS = dict.fromkeys(_LISTS, CacheHint(_HOUR_MS, "public"))
 
 
 def build_server(

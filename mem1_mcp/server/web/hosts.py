@@ -27,10 +27,11 @@ def is_loopback(address: str) -> bool:
 
 
 def url_of(address: str, port: int) -> str:
-    """Write where a client finds the server; every address of the machine is 127.0.0.1 as well."""
+    """Write where a client on this machine finds the server."""
     found = ipaddress.ip_address(address.partition("%")[0])
-    host = "127.0.0.1" if found.is_unspecified else _as_host(address)
-    return f"http://{host}:{port}"
+    if found.is_unspecified:  # every address of its kind, loopback among them
+        address = "127.0.0.1" if found.version == 4 else "::1"  # noqa: PLR2004
+    return f"http://{_as_host(address)}:{port}"
 
 
 def own_hosts(address: str, port: int, named: Iterable[str]) -> frozenset[str]:
