@@ -51,7 +51,7 @@ class Forgetting(Protocol):
     """The parts of a call; the SDK may run ``prepare`` again for the answer of the person."""
 
     async def prepare(self, ctx: _Context) -> Prepared:
-        """Check the arguments and see what would go; changes nothing."""
+        """Check the arguments and see what would go; takes nothing."""
 
     async def forget(self, ctx: _Context, token: str, selection: Selection | None) -> CallToolResult:
         """Take what the preview of this token showed."""
