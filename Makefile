@@ -5,21 +5,32 @@
 bin = .venv/bin
 run = @printf '\n== %s\n' '$(1)' && $(bin)/$(1)
 
-# Which tests `make cover` runs, in the words of `pytest -m`; empty is all of them.
-MARKERS = not heavy
+# Which tests run, in the words of `pytest -m`: those that need nothing but Python; those that `make cover`
+# runs; empty is all of them.
+LOCAL = not heavy and not elasticsearch and not cluster
+MARKERS = not heavy and not cluster
 
 # Two targets at once would set up one .venv twice.
 .NOTPARALLEL:
-.PHONY: help demo test test-all check lint cover wheel conformance bench format clean
+.PHONY: help demo demo-elasticsearch test test-elasticsearch test-cluster test-all check lint cover wheel conformance bench format clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/.ready-run ## show what the server does, and the lines that add it to your assistant
 	@$(bin)/python examples/demo.py
 
+demo-elasticsearch: .venv/.ready-test ## the same on a real Elasticsearch, started for it (Maven, JDK 21+)
+	@$(bin)/python -m tests.elasticsearch_node -- $(bin)/python examples/demo.py --elasticsearch
+
 test: .venv/.ready-test ## run the tests that take seconds
-	$(bin)/python -m pytest -m "not heavy"
+	$(bin)/python -m pytest -m "$(LOCAL)"
+
+test-elasticsearch: .venv/.ready-test ## the tests of that store, on a real node (Maven and a JDK 21+)
+	MEM1_TEST_REQUIRE=elasticsearch $(bin)/python -m pytest -m "elasticsearch and not heavy"
+
+test-cluster: .venv/.ready-test ## the tests that kill the nodes of a real cluster of three
+	MEM1_TEST_REQUIRE=cluster $(bin)/python -m pytest -m cluster
 
 test-all: .venv/.ready-dev ## run every test, also those that take minutes or kill processes
 	$(bin)/python -m pytest

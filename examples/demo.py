@@ -3,6 +3,8 @@
 Run it with ``make demo`` or ``python examples/demo.py``. What Mei and her assistant say is a script;
 every call goes to a server process over stdio, and every answer is what came back. The memory lies in
 a temporary folder and is removed afterwards. An answer that misses ends the program with an error.
+
+With ``--elasticsearch`` it lies in the cluster of MEM1_ES_HOSTS, in indices named ``demo-…``, which stay.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import io
 import json
 import os
 import re
+import secrets
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Iterator
@@ -42,6 +45,14 @@ HOSTS = (
     ("VS Code", '.vscode/mcp.json, where "mcpServers" is called "servers"'),
     ("Claude Code", 'claude mcp add --scope user mem1 -- "{command}"'),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the memory lies: in a folder, or in a cluster that these variables name."""
+
+    folder: Path
+    cluster: dict[str, str]
 
 
 class DemoError(Exception):
@@ -206,9 +217,9 @@ def written(tool: str, arguments: dict[str, Any]) -> str:
 
 
 @asynccontextmanager
-async def host(command: str, folder: Path, show: Transcript) -> AsyncGenerator[Host]:
-    """Start a server process on the folder, and end it when the block ends."""
-    environment = {"MEM1_MEMORY_DIR": str(folder)}
+async def host(command: str, place: Place, show: Transcript) -> AsyncGenerator[Host]:
+    """Start a server process on the memory, and end it when the block ends."""
+    environment = {"MEM1_MEMORY_DIR": str(place.folder), **place.cluster}
     if "TZ" in os.environ:  # the SDK hands on next to nothing, and 昨天 needs the same clock on both sides
         environment["TZ"] = os.environ["TZ"]
     server = StdioServerParameters(command=command, env=environment)
@@ -270,7 +281,7 @@ async def correct(second: Host, show: Transcript) -> None:
     insist(known == [fact["text"]], "the profile should tell the correction, and it alone")
 
 
-async def forget(second: Host, show: Transcript, folder: Path, ids: list[str]) -> None:
+async def forget(second: Host, show: Transcript, place: Place, ids: list[str]) -> None:
     """Take back what was told in confidence: preview, confirm, gone."""
     show.note("Forgetting takes two calls. The first one only shows what would go.")
     show.line("Mei", "周岚要搬家还没告诉别人，昨天那段忘掉吧。")
@@ -281,10 +292,13 @@ async def forget(second: Host, show: Transcript, folder: Path, ids: list[str]) -
     show.line("Mei", "确定。")
     await second.call("forget", confirm=preview["confirm"])
 
-    show.note("Nothing finds it any more, and the name is in no file of the memory.")
+    if place.cluster:
+        show.note("Nothing finds it any more. Its bytes leave every node's disk within a minute.")
+    else:
+        show.note("Nothing finds it any more, and the name is in no file of the memory.")
     found = await second.call("recall", query="周岚")
     insist(not found["hits"] and not found["profile"], "what was forgotten is found again")
-    holding = files_with("周岚", folder)
+    holding = [] if place.cluster else files_with("周岚", place.folder)
     insist(not holding, f"the name is still in {', '.join(holding)}")
 
 
@@ -295,19 +309,19 @@ def files_with(text: str, folder: Path) -> list[str]:
     return [path.name for path in files if text.encode() in path.read_bytes()]
 
 
-async def two_lives(command: str, show: Transcript) -> None:
-    """Run two server processes, one after the other, over one folder."""
+async def two_lives(command: str, show: Transcript, cluster: dict[str, str]) -> None:
+    """Run two server processes, one after the other, over one memory."""
     today = datetime.now().astimezone().date()
     # On Windows a virus scanner may hold a file for a moment longer.
-    with tempfile.TemporaryDirectory(prefix="mem1-demo-", ignore_cleanup_errors=True) as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory(prefix="mem1-demo-", ignore_cleanup_errors=True) as folder:
+        place = Place(Path(folder), cluster)
         with anyio.fail_after(PATIENCE_SECONDS):
             show.title("First life: four chats in five months / 第一次运行：五个月里的四次对话")
-            async with host(command, folder, show) as first:
+            async with host(command, place, show) as first:
                 await remember(first, show, today)
 
             show.title("Second life: a new process, a new chat / 第二次运行：新进程，新对话")
-            async with host(command, folder, show) as second:
+            async with host(command, place, show) as second:
                 show.note("What the model is told before the first word:")
                 show.line("memory", second.known)
                 insist("牛奶过敏" in second.known, "the instructions lack the profile")
@@ -317,7 +331,7 @@ async def two_lives(command: str, show: Transcript) -> None:
                 show.line("Mei", "你都记得哪些话题？")
                 topics = (await second.call("list_topics"))["topics"]
                 insist({topic["topic"] for topic in topics} == {"生活", "bakery"}, "topics are missing")
-                await forget(second, show, folder, ids)
+                await forget(second, show, place, ids)
 
 
 def show_configuration(command: str, show: Transcript) -> None:
@@ -347,14 +361,19 @@ def main() -> None:
     command = command_path()
     if Path(command).stem != "mem1-mcp":
         raise SystemExit("mem1-mcp is not installed for this Python; `make demo` does that too.")
+    cluster: dict[str, str] = {}
+    if "--elasticsearch" in sys.argv[1:]:
+        hosts = os.environ.get("MEM1_ES_HOSTS") or sys.exit("--elasticsearch needs MEM1_ES_HOSTS.")
+        cluster = {"MEM1_ES_HOSTS": hosts, "MEM1_ES_PREFIX": f"demo-{secrets.token_hex(4)}-"}
+    where = "Elasticsearch" if cluster else "a temporary folder"
     show = Transcript()
     show.title("mem1-mcp: your AI remembers you / 让你的 AI 记住你")
     show.note(
         "What Mei and her AI say is a script. The calls are real and so is every answer: a server "
-        "process, started as your host would start it, on a memory in a temporary folder."
+        f"process, started as your host would start it, on a memory in {where}."
     )
     try:
-        anyio.run(two_lives, command, show)
+        anyio.run(two_lives, command, show, cluster)
     except (DemoError, TimeoutError, ExceptionGroup) as raised:
         error = first_error(raised)
         if not isinstance(error, DemoError | TimeoutError):

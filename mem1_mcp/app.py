@@ -19,11 +19,11 @@ from pydantic import ValidationError
 from mem1_mcp.errors import Mem1Error
 from mem1_mcp.memory import Jobs, Memory
 from mem1_mcp.settings import unknown_names
-from mem1_mcp.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
+    from mem1_mcp.protocols import Store
     from mem1_mcp.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -43,13 +43,35 @@ def wall_clock() -> int:
 @asynccontextmanager
 async def open_memory(settings: Settings) -> AsyncGenerator[Memory]:
     """Open the memory that the settings name, for as long as the block lasts."""
-    store = SqliteStore(settings.memory_dir, wall_clock)
+    store = _store(settings)
     try:
         jobs = Jobs(store, wall_clock)
         yield Memory(store, wall_clock, settings.zone, jobs, masking=settings.mask_secrets)
     finally:
         with anyio.CancelScope(shield=True):
             await store.close()
+
+
+def _store(settings: Settings) -> Store:
+    if settings.backend == "sqlite":
+        from mem1_mcp.stores.sqlite import SqliteStore  # either store without the other's library
+
+        return SqliteStore(settings.memory_dir, wall_clock)
+    from mem1_mcp.stores.elasticsearch import Cluster, ElasticsearchStore
+
+    password, api_key = settings.es_password, settings.es_api_key
+    cluster = Cluster(
+        hosts=settings.es_hosts,
+        user=settings.es_user,
+        password=None if password is None else password.get_secret_value(),
+        api_key=None if api_key is None else api_key.get_secret_value(),
+        ca_file=None if settings.es_ca_file is None else str(settings.es_ca_file),
+        fingerprint=settings.es_fingerprint,
+        prefix=settings.es_prefix,
+        index=settings.es_index,
+        shards=settings.es_shards,
+    )
+    return ElasticsearchStore(cluster, wall_clock)
 
 
 async def revoke_token(settings: Settings, token_id: str) -> bool:

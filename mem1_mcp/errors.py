@@ -9,7 +9,7 @@
     - StoreBusyError           another process holds the store; try again
     - StoreDamagedError        the file is not a whole store of ours; it was left untouched
     - StoreTooNewError         a newer version of this program wrote the store
-    - NotCertainError          the disk failed within a commit: it may have been done or not
+    - NotCertainError          it may have been done or not: the disk, or the cluster, failed within it
     - LeaseLostError           another process has taken over the job; leave it to that one
 
 The text of each reaches the model or the person as it is, so it says what failed, what was kept
@@ -59,13 +59,7 @@ class StoreTooNewError(StoreError):
 
 
 class NotCertainError(StoreError):
-    """The disk failed in the last moment of a commit, and again when that was to be undone."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(
-            f"The disk failed ({cause}). It is not certain whether this call was done. Check the disk, "
-            "then look what is there before it is sent again."
-        )
+    """How a write ended is not known: a disk failed within it, or the answer got lost."""
 
 
 class LeaseLostError(StoreError):

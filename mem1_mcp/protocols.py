@@ -159,10 +159,11 @@ class Store(Protocol):
         Without ``due_at`` the job is parked: it waits until it is asked for again.
         """
 
-    async def erase_some(self, job: Job, lease_ms: int) -> bool:
-        """Do a step of ``erasure``, short enough for others; false when nothing is left to erase.
+    async def erase_some(self, job: Job, lease_ms: int) -> int | None:
+        """Do a step of ``erasure``, short enough for others; return how long the next one can wait.
 
-        Then no byte of what was forgotten is in any file of the store.
+        In milliseconds; 0 for at once. ``None`` when nothing is left to erase: then no byte of what was
+        forgotten is in any file of the store.
 
         Raises:
             LeaseLostError: another owner has the job.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mem1_mcp.errors import InvalidRequestError, SettingsError
@@ -88,6 +88,31 @@ def _host(text: str) -> str:
     return text
 
 
+def _urls(given: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_url(each) for each in given)
+
+
+def _url(text: str) -> str:
+    scheme, _, rest = text.rstrip("/").rpartition("://")
+    host, _, path = rest.partition("/")
+    if (scheme or "http") not in ("http", "https") or not _HOST.fullmatch(host) or path:
+        raise ValueError(
+            f"{text!r} must be scheme, name and port, such as https://es.example.com:9200; user and "
+            "password go into MEM1_ES_USER and MEM1_ES_PASSWORD"
+        )
+    port = "" if re.search(r":\d+$", host) else ":9200"
+    return f"{scheme or 'http'}://{host}{port}"
+
+
+def _index_name(text: str) -> str:
+    if not _INDEX_NAME.fullmatch(text):
+        raise ValueError(
+            "may hold small letters, digits, `-`, `_` and `.`, begin with a letter or digit, and have 100 "
+            "characters at most"
+        )
+    return text
+
+
 def _origins(given: tuple[str, ...]) -> tuple[str, ...]:
     for each in given:
         if not _ORIGIN.fullmatch(each.rstrip("/")):
@@ -96,6 +121,7 @@ def _origins(given: tuple[str, ...]) -> tuple[str, ...]:
 
 
 _HOST = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+_INDEX_NAME = re.compile(r"(?:[a-z0-9][a-z0-9_.-]{0,99})?")
 _ORIGIN = re.compile(rf"https?://{_HOST.pattern}")
 _Several = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
@@ -125,8 +151,39 @@ class Settings(BaseSettings):
         description="IANA time zone for dates shown and asked for, such as `Asia/Shanghai`. Unset: "
         "this machine's.",
     )
-    storage_backend: Literal["sqlite"] = Field(
-        "sqlite", description="Where memories are kept. This version has `sqlite`."
+    storage_backend: Literal["sqlite", "elasticsearch"] | None = Field(
+        None,
+        description="Where memories are kept: `sqlite`, files on this machine, or `elasticsearch`. Unset: "
+        "`elasticsearch` where `MEM1_ES_HOSTS` is set, else `sqlite`.",
+    )
+    es_hosts: Annotated[_Several, AfterValidator(_urls)] = Field(
+        (),
+        description="Elasticsearch nodes, with commas between, such as "
+        "`https://es1.example.com:9200,https://es2.example.com:9200`.",
+    )
+    es_user: str | None = Field(None, description="User of the cluster, with `MEM1_ES_PASSWORD`.")
+    es_password: SecretStr | None = Field(None, description="Password of `MEM1_ES_USER`.")
+    es_api_key: SecretStr | None = Field(
+        None,
+        description="API key of the cluster, as Elasticsearch encodes it, instead of user and password.",
+    )
+    es_ca_file: Annotated[Path, AfterValidator(_expanded)] | None = Field(
+        None, description="Certificate of the authority that signed the cluster's, a PEM file."
+    )
+    es_fingerprint: str | None = Field(
+        None,
+        description="SHA-256 fingerprint of the cluster's certificate, where there is no CA file.",
+    )
+    es_prefix: Annotated[str, AfterValidator(_index_name)] = Field(
+        "", description="What the names of all indices begin with, such as `mcp-`."
+    )
+    es_index: Annotated[str, AfterValidator(_index_name)] = Field(
+        "conversation_history",
+        description="Name of the index of messages, an alias; after `MEM1_ES_PREFIX`.",
+    )
+    es_shards: Annotated[int, Field(ge=1, le=1024)] = Field(
+        1,
+        description="Primary shards of an index when it is made; 1 does for some 10 million messages.",
     )
     http_host: str = Field("127.0.0.1", description="Address that `mem1-mcp serve --http` listens on.")
     http_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
@@ -195,6 +252,11 @@ class Settings(BaseSettings):
             return datetime.now(UTC).astimezone().tzinfo or UTC
 
     @property
+    def backend(self) -> Literal["sqlite", "elasticsearch"]:
+        """The store in force."""
+        return self.storage_backend or ("elasticsearch" if self.es_hosts else "sqlite")
+
+    @property
     def set_by_environment(self) -> frozenset[str]:
         """The names of the fields that the environment gave a value."""
         return frozenset(self.model_fields_set)
@@ -208,7 +270,7 @@ def load(**given: object) -> Settings:
 
     """
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        loaded = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         wrong = "; ".join(
             f"{PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg'].removeprefix('Value error, ')}"
@@ -216,6 +278,12 @@ def load(**given: object) -> Settings:
             for problem in error.errors(include_url=False)
         )
         raise SettingsError(f"Check the server's environment. {wrong}.") from None
+    if loaded.backend == "elasticsearch" and not (loaded.es_hosts and loaded.es_index):
+        raise SettingsError(
+            "Check the server's environment. MEM1_ES_HOSTS: MEM1_STORAGE_BACKEND=elasticsearch needs it; "
+            "set it to the URL of a node, such as http://127.0.0.1:9200."
+        )
+    return loaded
 
 
 def unknown_names(environ: Mapping[str, str] = os.environ) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -30,7 +30,12 @@ from mem1_mcp.server.build import build_server
 from mem1_mcp.server.identity import always
 from mem1_mcp.server.updates import Updates
 from mem1_mcp.settings import Settings
+from mem1_mcp.stores.elasticsearch import Cluster, ElasticsearchStore
 from mem1_mcp.stores.sqlite import SqliteStore
+
+Opening = Callable[[], Store]
+
+pytest_plugins = ["tests.engines"]
 
 ZONE = ZoneInfo("Asia/Shanghai")
 
@@ -122,9 +127,37 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "memory"
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of a module that says ``ENGINES`` on each of these, and others on SQLite."""
+    if "engine" in metafunc.fixturenames and hasattr(metafunc.module, "ENGINES"):
+        metafunc.parametrize(
+            "engine",
+            [pytest.param(name, marks=_ENGINE_MARKS.get(name, ())) for name in metafunc.module.ENGINES],
+        )
+
+
+_ENGINE_MARKS = {"elasticsearch": pytest.mark.elasticsearch}
+
+
 @pytest.fixture
-async def store(folder: Path, clock: HandClock) -> AsyncGenerator[Store]:
-    opened = SqliteStore(folder, clock)
+def engine() -> str:
+    """The engine a test runs on."""
+    return "sqlite"
+
+
+@pytest.fixture
+def another(engine: str, folder: Path, clock: HandClock, request: pytest.FixtureRequest) -> Opening:
+    """Opens the store of ``store`` once more, as another process would."""
+    if engine == "sqlite":
+        return lambda: SqliteStore(folder, clock)
+    hosts = tuple(str(request.getfixturevalue("elasticsearch_url")).split(","))
+    cluster = Cluster(hosts, prefix=request.getfixturevalue("index_prefix"))
+    return lambda: ElasticsearchStore(cluster, clock)
+
+
+@pytest.fixture
+async def store(another: Opening) -> AsyncGenerator[Store]:
+    opened = another()
     yield opened
     await opened.close()
 

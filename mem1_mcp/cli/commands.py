@@ -124,6 +124,8 @@ def _settings_table(chosen: settings.Settings) -> Table:
     given = chosen.set_by_environment
     for name in settings.Settings.model_fields:
         value = getattr(chosen, name)
+        if name == "storage_backend" and value is None:
+            value = chosen.backend
         if name == "timezone" and value is None:
             value = f"{chosen.zone} (this machine's)"
         shown = "–" if value is None else str(value)

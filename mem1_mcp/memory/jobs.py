@@ -86,7 +86,10 @@ class Jobs:
         ahead = job
         try:
             while (done_to := await self._step(ahead)) is not None:
-                ahead = done_to
+                ahead, wait_ms = done_to
+                if wait_ms:
+                    await self._wait(job, wait_ms)
+                    return False
                 if anyio.current_time() > until:
                     await self._store.postpone_job(job, None, self._clock())
                     return False
@@ -110,15 +113,24 @@ class Jobs:
         log.info("The job %s %s", job.kind, "is done" if finished else "was asked for again meanwhile")
         return finished
 
-    async def _step(self, job: Job) -> Job | None:
-        """Do a part of a job that is short enough for others; ``None`` when nothing is left of it."""
+    async def _wait(self, job: Job, wait_ms: int) -> None:
+        """Give a job back whose next step has to wait, which is no failure."""
+        self._retry_at = min(self._retry_at, anyio.current_time() + wait_ms / 1000)
+        await self._store.postpone_job(job, None, self._clock() + wait_ms)
+
+    async def _step(self, job: Job) -> tuple[Job, int] | None:
+        """Do a part of a job that is short enough for others; return how long the next one waits.
+
+        In milliseconds. ``None`` when nothing is left of the job.
+        """
         if job.kind == "erasure":
-            return job if await self._store.erase_some(job, self._lease_ms) else None
+            wait_ms = await self._store.erase_some(job, self._lease_ms)
+            return None if wait_ms is None else (job, wait_ms)
         outdated = await self._store.outdated(job, _INDEXED_AT_ONCE)
         if not outdated:
             return None
         indexed = await anyio.to_thread.run_sync(_index_all, outdated)
-        return await self._store.reindex(job, indexed, self._lease_ms)
+        return await self._store.reindex(job, indexed, self._lease_ms), 0
 
     async def _fail(self, job: Job, error: StoreError) -> None:
         given_up = job.attempts + 1 >= _ATTEMPTS and job.kind != "erasure"

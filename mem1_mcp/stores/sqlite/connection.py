@@ -119,7 +119,10 @@ def transaction(db: apsw.Connection) -> Generator[None]:
         if isinstance(error, apsw.IOError | apsw.FullError):
             overwritten = _overwrite_the_log(db)
             if not overwritten and getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_FSYNC:
-                raise NotCertainError(error) from error
+                raise NotCertainError(
+                    f"The disk failed ({error}). It is not certain whether this call was done. Check the "
+                    "disk, then look what is there before it is sent again."
+                ) from error
         raise
 
 

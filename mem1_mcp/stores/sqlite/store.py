@@ -162,7 +162,7 @@ class SqliteStore:
         """See ``Store.postpone_job``."""
         await self._write(job.user, lambda db: jobs.postpone(db, job, error, due_at))
 
-    async def erase_some(self, job: Job, lease_ms: int) -> bool:
+    async def erase_some(self, job: Job, lease_ms: int) -> int | None:
         """See ``Store.erase_some``."""
         return await _in_thread(lambda: self._erase_some(job, lease_ms), self._writing)
 
@@ -239,15 +239,15 @@ class SqliteStore:
                 jobs.ask_for_reindexing(db, now)
                 return jobs.claim(db, user, kinds, owner, now, lease_ms)
 
-    def _erase_some(self, job: Job, lease_ms: int) -> bool:
+    def _erase_some(self, job: Job, lease_ms: int) -> int | None:
         with self._files.lent(job.user) as file:
             with file.writing() as db:
                 progress = jobs.hold(db, job, self._clock(), lease_ms)
                 if erasing.step(db, progress):
-                    return True
+                    return 0
             if not file.empty_log():
                 raise busy(str(file.path))
-            return False
+            return None
 
     def _health(self, user: str) -> Health:
         with self._files.lent(user) as file:

@@ -1,0 +1,157 @@
+"""Deferred work in the ledger: asked for by the change that makes it necessary, then leased."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mem1_mcp.errors import LeaseLostError
+from mem1_mcp.stores.elasticsearch.ledger import Work
+from mem1_mcp.text.terms import VERSION as TERMS_VERSION
+from mem1_mcp.types import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+
+    from mem1_mcp.stores.elasticsearch.indices import Indices
+    from mem1_mcp.stores.elasticsearch.ledger import Ledger
+    from mem1_mcp.stores.elasticsearch.ledgers import Ledgers
+    from mem1_mcp.types import JobKind
+
+# The longest anybody leases or postpones. A time further ahead was written by a clock that was wrong.
+_FAR_MS = 3_600_000
+_USERS_AT_ONCE = 20
+
+
+def ask(ledger: Ledger, kind: JobKind, now: int, back_to: int | None = None) -> Ledger:
+    """Ask for a job; one that is there or under way is done over, its progress set back if need be."""
+    known = ledger.work.get(kind)
+    if known is None:
+        return _with(ledger, kind, Work(1, now, progress=back_to or 0))
+    progress = known.progress if back_to is None else min(known.progress, back_to)
+    asked = replace(
+        known, revision=known.revision + 1, due_at=now, attempts=0, error=None, progress=progress
+    )
+    return _with(ledger, kind, asked)
+
+
+def _with(ledger: Ledger, kind: str, work: Work | None) -> Ledger:
+    others = {name: each for name, each in ledger.work.items() if name != kind}
+    return replace(ledger, work=others if work is None else {**others, kind: work})
+
+
+async def users_with_work(indices: Indices, now: int) -> list[str]:
+    """Return users for whom something is due, longest first."""
+    await indices.refresh(indices.state)
+    due = [
+        {"range": {"due_at": {"lte": now}}},
+        {"range": {"due_at": {"gt": now + _FAR_MS}}},
+        {"range": {"terms_version": {"lt": TERMS_VERSION}}},
+    ]
+    body = {
+        "query": {
+            "bool": {"filter": [{"term": {"kind": "user"}}], "should": due, "minimum_should_match": 1}
+        },
+        "size": _USERS_AT_ONCE,
+        "sort": [{"due_at": {"order": "asc", "unmapped_type": "date"}}],
+        "_source": ["user"],
+        "track_total_hits": False,
+    }
+    found = await indices.search(indices.state, body)
+    return [hit["_source"]["user"] for hit in found["hits"]["hits"]]
+
+
+class Claim:
+    """Lease what is due longest to an owner."""
+
+    def __init__(self, kinds: Collection[JobKind], owner: str, now: int, lease_ms: int) -> None:
+        self._kinds, self._owner, self._now, self._lease_ms = kinds, owner, now, lease_ms
+
+    async def __call__(self, ledger: Ledger) -> tuple[Ledger, Job | None]:
+        """Claim in a ledger; first a new index is asked for where an older ``text`` made it."""
+        if not ledger.calls:
+            return ledger, None
+        if ledger.terms_version < TERMS_VERSION:
+            ledger = ask(replace(ledger, terms_version=TERMS_VERSION), "reindexing", self._now, back_to=-1)
+        due: list[tuple[int, JobKind, Work]] = []
+        for kind in self._kinds:
+            work = ledger.work.get(kind)
+            # Nobody makes a newer program's index.
+            too_new = kind == "reindexing" and ledger.terms_version > TERMS_VERSION
+            if work is not None and work.due_at is not None and not too_new and self._is_free(work):
+                due.append((work.due_at, kind, work))
+        if not due:
+            return ledger, None
+        _, kind, work = min(due, key=lambda each: each[:2])
+        leased = replace(work, owner=self._owner, leased_until=self._now + self._lease_ms)
+        job = Job(ledger.user, kind, self._owner, work.revision, work.progress, work.attempts)
+        return _with(ledger, kind, leased), job
+
+    def _is_free(self, work: Work) -> bool:
+        now, far = self._now, self._now + _FAR_MS
+        due = work.due_at is not None and (work.due_at <= now or work.due_at > far)
+        return due and (work.owner is None or work.leased_until <= now or work.leased_until > far)
+
+
+async def hold(
+    ledgers: Ledgers,
+    job: Job,
+    until: int,
+    change: Callable[[Ledger, Work], tuple[Ledger, Work]] = lambda ledger, work: (ledger, work),
+) -> tuple[Ledger, Work]:
+    """Lengthen the lease, and change what the job changes with it.
+
+    Raises:
+        LeaseLostError: somebody else has the job, or it is gone.
+
+    """
+
+    async def held(ledger: Ledger) -> tuple[Ledger, Work]:
+        work = ledger.work.get(job.kind)
+        if work is None or work.owner != job.owner:
+            raise LeaseLostError(f"The job {job.kind} of user {job.user} is another's by now.")
+        changed, work = change(ledger, replace(work, leased_until=until))
+        return _with(changed, job.kind, work), work
+
+    return await ledgers.change(job.user, held)
+
+
+def finish(job: Job) -> Callable[[Ledger], Awaitable[tuple[Ledger, bool]]]:
+    """Take a job away, or free it when it was asked for again."""
+
+    async def finished(ledger: Ledger) -> tuple[Ledger, bool]:
+        work = ledger.work.get(job.kind)
+        if work is None or work.owner != job.owner:
+            return ledger, False
+        if work.revision == job.revision:
+            return _with(ledger, job.kind, None), True
+        return _with(ledger, job.kind, replace(work, owner=None)), False
+
+    return finished
+
+
+def postpone(
+    job: Job, error: str | None, due_at: int | None
+) -> Callable[[Ledger], Awaitable[tuple[Ledger, None]]]:
+    """Free a job for later, or park it; one that was asked for again meanwhile stays due."""
+
+    async def postponed(ledger: Ledger) -> tuple[Ledger, None]:
+        work = ledger.work.get(job.kind)
+        if work is None or work.owner != job.owner:
+            return ledger, None
+        later = due_at if work.revision == job.revision else work.due_at
+        attempts = work.attempts + (error is not None)
+        freed = replace(work, owner=None, error=error, attempts=attempts, due_at=later)
+        return _with(ledger, job.kind, freed), None
+
+    return postponed
+
+
+def told(ledger: Ledger) -> list[tuple[str, str]]:
+    """Describe the jobs that wait or are under way, for a person."""
+    described = []
+    for kind, work in sorted(ledger.work.items()):
+        state = "parked" if work.due_at is None else "under way" if work.owner else "waiting"
+        failed = f", failed {work.attempts} times: {work.error}" if work.attempts else ""
+        described.append((f"job {kind}", f"{state}{failed}"))
+    return described

@@ -1,0 +1,203 @@
+"""A user's ledger: everything about a user that changes, in one document.
+
+It numbers the calls. Those after ``indexed`` lie in it with their messages; the others are in the
+message index and visible there. It says how topics end, what is hidden, which work is to be done, and
+which document is the profile. Values are frozen: a change makes another ledger, see ``ledgers``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+
+from mem1_mcp.types import Confirmation, Role, Stored, Tail, conversation_of, place_of
+
+_TOPICS = 24  # whose ends are kept here; of others the index tells
+_TOPICS_IN_USE, _USED_MS = 256, 600_000  # but many where many are in use
+_WRITES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A message, as the ledger and the message index hold it. ``metadata`` is JSON, as it was given."""
+
+    place: int
+    call: int
+    topic: str
+    said_at: int
+    role: Role
+    name: str
+    traits: int
+    length: int
+    terms_version: int
+    terms: str
+    content: str
+    metadata: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecentCall:
+    """A call that is not in the index yet. ``request`` is the digest of its request id."""
+
+    number: int
+    topic: str
+    fingerprint: str
+    request: str | None
+    places: tuple[int, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicEnd:
+    """Where a topic goes on, and its newest call, which may be delivered again."""
+
+    conversation: int
+    position: int
+    said_at: int
+    call: int
+    arrived_at: int
+    fingerprint: str
+    places: tuple[int, ...]
+
+    @property
+    def tail(self) -> Tail:
+        """The last message."""
+        return Tail(self.conversation, self.position, self.said_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Calls up to ``upto`` on their way into the index since ``since``, marked there as ``number``."""
+
+    number: int
+    upto: int
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """Forgotten up to a call, of one topic or of all; no read may find it. A job erases it."""
+
+    topic: str | None
+    call: int
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A job, as ``types.Job`` has it. Without ``due_at`` it is parked.
+
+    ``segments`` are those that still hold what is erased.
+    """
+
+    revision: int
+    due_at: int | None
+    progress: int = 0
+    attempts: int = 0
+    error: str | None = None
+    owner: str | None = None
+    leased_until: int = 0
+    segments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileAt:
+    """Which document is the profile, and what it says of itself."""
+
+    document: str
+    version: int
+    next_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """See the module. ``writes`` are the newest changes' own ids, by which they know they were made.
+
+    ``void`` are batches that were given up: what they brought into the index is never visible.
+    Conversations before ``closed`` do not go on unless ``topics`` says where. Request ids of
+    ``hidden_calls`` are free again.
+    """
+
+    user: str
+    terms_version: int
+    calls: int = 0
+    rounds: int = 0
+    conversations: int = 0
+    closed: int = 0
+    indexed: int = 0
+    recent: tuple[RecentCall, ...] = ()
+    topics: dict[str, TopicEnd] = field(default_factory=dict)
+    batch: Batch | None = None
+    batches: int = 0
+    void: tuple[int, ...] = ()
+    hidden: tuple[Hidden, ...] = ()
+    hidden_places: tuple[int, ...] = ()
+    hidden_calls: tuple[int, ...] = ()
+    profile: ProfileAt | None = None
+    work: dict[str, Work] = field(default_factory=dict)
+    confirmations: dict[str, Confirmation] = field(default_factory=dict)
+    writes: tuple[str, ...] = ()
+    changes: int = 0
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The messages that lie in the ledger, in the order in which they came."""
+        return tuple(row for call in self.recent for row in call.rows)
+
+    @property
+    def due_at(self) -> int | None:
+        """When there is next something to do."""
+        return min(
+            (
+                work.due_at if work.owner is None else max(work.due_at, work.leased_until)
+                for work in self.work.values()
+                if work.due_at is not None
+            ),
+            default=None,
+        )
+
+    def hides(self, topic: str, call: int) -> bool:
+        """Whether a call of a topic is forgotten."""
+        return any(call <= each.call and each.topic in (None, topic) for each in self.hidden)
+
+    def written(self, write: str) -> Ledger:
+        """Sign a change."""
+        return replace(self, writes=(*self.writes[1 - _WRITES :], write), changes=self.changes + 1)
+
+    def says_nothing_of(self, since: Ledger) -> bool:
+        """Whether so much was changed since that ``writes`` can't tell whether one was made."""
+        return self.changes - since.changes > _WRITES
+
+    def giving_up_the_batch(self) -> Ledger:
+        """Have what is on its way into the index never be visible; its calls stay here."""
+        if self.batch is None:
+            return self
+        return replace(self, void=(*self.void, self.batch.number), batch=None)
+
+    def ending(self, topic: str, end: TopicEnd) -> Ledger:
+        """Note how a topic ends, and let go of topics that were not used for long."""
+        ends = {name: each for name, each in self.topics.items() if name != topic}
+        ends[topic] = end
+        for name in sorted(ends, key=lambda each: ends[each].call)[:-_TOPICS]:
+            in_use = abs(end.arrived_at - ends[name].arrived_at) <= _USED_MS
+            if not in_use or len(ends) > _TOPICS_IN_USE:
+                del ends[name]
+        return replace(self, topics=ends)
+
+
+def tail_of(row: Row) -> Tail:
+    """Return the end of a topic whose last message this is."""
+    conversation = conversation_of(row.place)
+    return Tail(conversation, row.place - place_of(conversation, 0), row.said_at)
+
+
+def stored(row: Row) -> Stored:
+    """Read a message as it was kept."""
+    return Stored(
+        place=row.place,
+        topic=row.topic,
+        role=row.role,
+        name=row.name,
+        said_at=row.said_at,
+        content=row.content,
+        metadata={} if row.metadata is None else json.loads(row.metadata),
+    )

@@ -1,0 +1,152 @@
+"""Keeps ledgers: read at once, changed by compare-and-set.
+
+A change signs the ledger with an id of its own. So when an answer got lost, and the next attempt finds
+the ledger changed, it can tell whether by itself.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+from pydantic import TypeAdapter
+
+from mem1_mcp.errors import NotCertainError, StoreBusyError
+from mem1_mcp.stores.elasticsearch.ledger import Ledger
+from mem1_mcp.text.terms import VERSION as TERMS_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from mem1_mcp.stores.elasticsearch.connection import Found, Seen
+    from mem1_mcp.stores.elasticsearch.indices import Indices
+
+    Change = Callable[[Ledger], Awaitable[tuple[Ledger, Any]]]
+
+_Result = TypeVar("_Result")
+
+_FORM = TypeAdapter(Ledger)
+_KEPT = 512  # ledgers, to change without reading them first
+_ATTEMPTS_SECONDS = 15.0
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.002, 0.25
+
+
+def key_of(user: str) -> str:
+    """Return what a user's documents are found by: ids and routing, which can't hold any name."""
+    return sha256(user.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    ledger: Ledger
+    seen: Seen | None
+    fresh: bool
+
+
+class Ledgers:
+    """Reads and changes the ledgers of all users. One process changes one user's one after the other."""
+
+    def __init__(self, indices: Indices) -> None:
+        self._indices = indices
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._locks: dict[str, tuple[anyio.Lock, int]] = {}
+
+    async def read(self, user: str) -> Ledger:
+        """Return a user's ledger as it is at this moment, whoever changed it."""
+        return (await self._fetch(user)).ledger
+
+    async def change(
+        self, user: str, change: Callable[[Ledger], Awaitable[tuple[Ledger, _Result]]]
+    ) -> tuple[Ledger, _Result]:
+        """Replace a ledger by what ``change`` makes of it; return it, and what ``change`` found.
+
+        ``change`` is asked again when another process was faster, so it does nothing but that. When it
+        returns the same ledger nothing is written.
+
+        Raises:
+            StoreBusyError: others are faster all the time; nothing was changed.
+            NotCertainError: it was sent, and there is no telling whether it was done.
+
+        """
+        lock, waiting = self._locks.get(user, (anyio.Lock(), 0))
+        self._locks[user] = lock, waiting + 1
+        try:
+            async with lock:
+                return await self._change(user, change)
+        finally:
+            lock, waiting = self._locks.pop(user)
+            if waiting > 1:
+                self._locks[user] = lock, waiting - 1
+
+    async def _change(
+        self, user: str, change: Callable[[Ledger], Awaitable[tuple[Ledger, _Result]]]
+    ) -> tuple[Ledger, _Result]:
+        write = secrets.token_hex(6)
+        until, pause = anyio.current_time() + _ATTEMPTS_SECONDS, _FIRST_PAUSE_SECONDS
+        known = self._known.get(user) or await self._fetch(user)
+        while True:
+            try:
+                changed, result = await change(known.ledger)
+            except Exception:
+                if known.fresh:
+                    raise
+                known = await self._fetch(user)
+                continue
+            if changed is known.ledger:
+                if known.fresh:
+                    return changed, result
+                known = await self._fetch(user)
+                continue
+            changed = changed.written(write)
+            # Away while it is on its way: who is cut off here knows nothing.
+            self._known.pop(user, None)
+            seen = await self._put(changed, known.seen)
+            if seen is not None:
+                self._keep(user, _Known(changed, seen, fresh=False))
+                return changed, result
+            before, known = known.ledger, await self._fetch(user)
+            if write in known.ledger.writes:
+                return changed, result
+            if known.ledger.says_nothing_of(before):
+                raise NotCertainError(
+                    "Elasticsearch answered late, and much was written meanwhile. It is not certain "
+                    "whether this call was saved. Look what is there before it is sent again."
+                )
+            if anyio.current_time() > until:
+                raise StoreBusyError(
+                    "Others write to this memory all the time. Nothing of this call was saved. Try again."
+                )
+            await anyio.sleep(pause * random.random())  # noqa: S311 - jitter, no secret
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    async def _put(self, ledger: Ledger, seen: Seen | None) -> Seen | None:
+        source = {
+            "kind": "user",
+            "user": ledger.user,
+            "terms_version": ledger.terms_version,
+            "state": _FORM.dump_python(ledger, mode="json", exclude_defaults=True),
+        }
+        if ledger.due_at is not None:
+            source["due_at"] = ledger.due_at
+        return await self._indices.put(self._indices.state, _id_of(ledger.user), source, seen)
+
+    async def _fetch(self, user: str) -> _Known:
+        found: Found | None = await self._indices.get(self._indices.state, _id_of(user))
+        if found is None:
+            return _Known(Ledger(user, TERMS_VERSION), None, fresh=True)
+        return _Known(_FORM.validate_python(found.source["state"]), found.seen, fresh=True)
+
+    def _keep(self, user: str, known: _Known) -> None:
+        self._known[user] = known
+        self._known.move_to_end(user)
+        if len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+
+
+def _id_of(user: str) -> str:
+    return f"user:{key_of(user)}"

@@ -1,0 +1,211 @@
+"""The store protocol over one cluster."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mem1_mcp.stores.elasticsearch import (
+    appending,
+    erasing,
+    forgetting,
+    inspecting,
+    jobs,
+    profiles,
+    reading,
+    reindexing,
+    searching,
+    shared,
+)
+from mem1_mcp.stores.elasticsearch.connection import Cluster, Connection
+from mem1_mcp.stores.elasticsearch.indices import Indices
+from mem1_mcp.stores.elasticsearch.ledgers import Ledgers
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from mem1_mcp.protocols import Clock
+    from mem1_mcp.stores.elasticsearch.ledger import Ledger
+    from mem1_mcp.types import (
+        Appended,
+        Call,
+        Confirmation,
+        Forgotten,
+        Health,
+        Indexed,
+        Job,
+        JobKind,
+        Period,
+        Profile,
+        Scope,
+        Selected,
+        Selection,
+        Statistics,
+        Stored,
+        Token,
+        Topic,
+        Windows,
+    )
+
+
+class ElasticsearchStore:
+    """Keeps all users in one cluster; see ``protocols.Store``. Nothing is asked of it before a call."""
+
+    def __init__(self, cluster: Cluster, clock: Clock) -> None:
+        self._connection = Connection(cluster)
+        self._indices = Indices(self._connection)
+        self._ledgers = Ledgers(self._indices)
+        self._clock = clock
+
+    async def append(self, user: str, call: Call) -> Appended:
+        """See ``Store.append``."""
+        arrival = appending.Arrival(self._indices, call, self._clock())
+        return await appending.append(self._ledgers, user, arrival)
+
+    async def statistics(self, user: str, terms: Sequence[str]) -> Statistics:
+        """See ``Store.statistics``."""
+        return await searching.statistics(self._indices, await self._ledgers.read(user), terms)
+
+    async def vocabulary(self, user: str, letter: str) -> Mapping[str, int]:
+        """See ``Store.vocabulary``."""
+        return await searching.vocabulary(self._indices, await self._ledgers.read(user), letter)
+
+    async def candidates(
+        self,
+        scope: Scope,
+        weights: Mapping[str, float],
+        days: Sequence[Period],
+        limit: int,
+    ) -> Mapping[int, float]:
+        """See ``Store.candidates``."""
+        ledger = await self._ledgers.read(scope.user)
+        return await searching.candidates(self._indices, ledger, scope, weights, days, limit)
+
+    async def windows(self, scope: Scope, places: Sequence[int], reach: int) -> Windows:
+        """See ``Store.windows``."""
+        ledger = await self._ledgers.read(scope.user)
+        return await reading.windows(self._indices, ledger, scope, places, reach)
+
+    async def messages(self, user: str, places: Sequence[int]) -> tuple[Stored, ...]:
+        """See ``Store.messages``."""
+        return await reading.messages(self._indices, await self._ledgers.read(user), places)
+
+    async def latest(self, scope: Scope, limit: int, skip: int = 0) -> tuple[Stored, ...]:
+        """See ``Store.latest``."""
+        return await reading.latest(self._indices, await self._ledgers.read(scope.user), scope, limit, skip)
+
+    async def count(self, scope: Scope) -> int:
+        """See ``Store.count``."""
+        return await reading.count(self._indices, await self._ledgers.read(scope.user), scope)
+
+    async def topics(self, user: str) -> tuple[Topic, ...]:
+        """See ``Store.topics``."""
+        return await reading.topics(self._indices, await self._ledgers.read(user))
+
+    async def profile(self, user: str) -> Profile:
+        """See ``Store.profile``."""
+        return await profiles.current(self._indices, self._ledgers, user)
+
+    async def save_profile(self, user: str, profile: Profile) -> bool:
+        """See ``Store.save_profile``."""
+        return await profiles.save(self._indices, self._ledgers, user, profile)
+
+    async def select(self, user: str, selection: Selection, limit: int, skip: int = 0) -> Selected:
+        """See ``Store.select``."""
+        ledger = await self._ledgers.read(user)
+        return await forgetting.select(self._indices, ledger, selection, limit, skip)
+
+    async def keep_confirmation(self, user: str, confirmation: Confirmation) -> None:
+        """See ``Store.keep_confirmation``."""
+        expired_at = self._clock()
+
+        async def kept(ledger: Ledger) -> tuple[Ledger, None]:
+            valid = {
+                token: each for token, each in ledger.confirmations.items() if each.expires_at >= expired_at
+            }
+            return replace(ledger, confirmations={**valid, confirmation.token_hash: confirmation}), None
+
+        await self._ledgers.change(user, kept)
+
+    async def confirmation(self, user: str, token_hash: str) -> Confirmation | None:
+        """See ``Store.confirmation``."""
+        return (await self._ledgers.read(user)).confirmations.get(token_hash)
+
+    async def forget(self, user: str, token_hash: str) -> Forgotten:
+        """See ``Store.forget``."""
+        forgetting_now = forgetting.Forgetting(self._indices, token_hash, self._clock())
+        ledger, done = await self._ledgers.change(user, forgetting_now)
+        named = None if ledger.profile is None else ledger.profile.document
+        made = {each.document for each in forgetting_now.written}
+        orphans = {*made, forgetting_now.former} - {named, None} if made else set()
+        if orphans:
+            await profiles.drop(self._indices, [each for each in orphans if each])
+        return done
+
+    async def claim_job(
+        self, kinds: Collection[JobKind], owner: str, lease_ms: int, user: str | None = None
+    ) -> Job | None:
+        """See ``Store.claim_job``."""
+        now = self._clock()
+        claim = jobs.Claim(kinds, owner, now, lease_ms)
+        users = [user] if user is not None else await jobs.users_with_work(self._indices, now)
+        for each in users:
+            _, job = await self._ledgers.change(each, claim)
+            if job is not None:
+                return job
+        return None
+
+    async def finish_job(self, job: Job) -> bool:
+        """See ``Store.finish_job``."""
+        _, finished = await self._ledgers.change(job.user, jobs.finish(job))
+        return finished
+
+    async def postpone_job(self, job: Job, error: str | None, due_at: int | None) -> None:
+        """See ``Store.postpone_job``."""
+        await self._ledgers.change(job.user, jobs.postpone(job, error, due_at))
+
+    async def erase_some(self, job: Job, lease_ms: int) -> int | None:
+        """See ``Store.erase_some``."""
+        return await erasing.step(self._indices, self._ledgers, job, self._clock(), lease_ms)
+
+    async def outdated(self, job: Job, limit: int) -> Mapping[int, str]:
+        """See ``Store.outdated``."""
+        ledger = await self._ledgers.read(job.user)
+        return await reindexing.outdated(self._indices, ledger, job.progress, limit)
+
+    async def reindex(self, job: Job, indexed: Mapping[int, Indexed], lease_ms: int) -> Job:
+        """See ``Store.reindex``."""
+        until = self._clock() + lease_ms
+        return await reindexing.reindex(self._indices, self._ledgers, job, indexed, until)
+
+    async def keep_token(self, token: Token) -> None:
+        """See ``Store.keep_token``."""
+        await shared.keep_token(self._indices, token)
+
+    async def token(self, token_id: str) -> Token | None:
+        """See ``Store.token``."""
+        return await shared.token(self._indices, token_id)
+
+    async def tokens(self) -> tuple[Token, ...]:
+        """See ``Store.tokens``."""
+        return await shared.tokens(self._indices)
+
+    async def revoke_token(self, token_id: str) -> bool:
+        """See ``Store.revoke_token``."""
+        return await shared.revoke_token(self._indices, token_id)
+
+    async def secret(self, name: str) -> bytes:
+        """See ``Store.secret``."""
+        return await shared.secret(self._indices, name)
+
+    async def health(self, user: str) -> Health:
+        """See ``Store.health``."""
+        return await inspecting.health(self._indices, self._ledgers, user)
+
+    def stop_waiting(self) -> None:
+        """See ``Store.stop_waiting``."""
+        self._connection.stop_waiting()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._connection.close()
