@@ -32,7 +32,15 @@ log = logging.getLogger(__name__)
 _LAST_SECONDS, _LAST_HTTP_SECONDS = 1.8, 1.9
 
 # Below WARNING these log whole messages, and what is wrong in them, with what people said.
-_TALKATIVE = ("mcp", "sse_starlette", "uvicorn", "httpx2", "httpcore2")
+_TALKATIVE = (
+    "elastic_transport",
+    "elasticsearch",
+    "mcp",
+    "sse_starlette",
+    "uvicorn",
+    "httpx2",
+    "httpcore2",
+)
 
 
 def wall_clock() -> int:

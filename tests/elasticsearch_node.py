@@ -58,8 +58,8 @@ class Cluster:
         # Not below a folder that only root can enter.
         self._work = Path(tempfile.mkdtemp(prefix="mem1-es-"))
         self._work.chmod(0o755)
-        self._http = [_free_port() for _ in range(nodes)]
-        self._transport = [_free_port() for _ in range(nodes)]
+        self._http = [free_port() for _ in range(nodes)]
+        self._transport = [free_port() for _ in range(nodes)]
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self.urls = [f"http://127.0.0.1:{port}" for port in self._http]
         self.data_folders = [self._work / f"node{number}" / "data" for number in range(nodes)]
@@ -81,7 +81,7 @@ class Cluster:
         process.wait()
 
     def restart(self, number: int) -> None:
-        """Start a killed node again, on its own data."""
+        """Start a killed node again, on its own data; not from a thread, with which it would end."""
         self._launch(number)
 
     def wait(self, number: int = 0, nodes: int | None = None, status: str = "yellow") -> None:
@@ -195,7 +195,7 @@ def _as_nobody() -> None:
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

@@ -100,11 +100,13 @@ class Wire:
 
 
 @asynccontextmanager
-async def server_process(folder: Path, **environ: str) -> AsyncGenerator[Wire]:
-    """Run a server over a memory in this folder; ended with the block, whatever happens."""
+async def server_process(
+    folder: Path, *, seconds: float = ALL_SECONDS, **environ: str
+) -> AsyncGenerator[Wire]:
+    """Run a server over a memory in this folder; ended with the block, or after so long."""
     errors = folder / "stderr.txt"
     environment = os.environ | {"MEM1_MEMORY_DIR": str(folder / "memory")} | environ
-    with anyio.fail_after(ALL_SECONDS), errors.open("ab") as stderr:
+    with anyio.fail_after(seconds), errors.open("ab") as stderr:
         async with await anyio.open_process(COMMAND, stderr=stderr, env=environment) as process:
             try:
                 yield Wire(process, errors)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from mcp import MCPError
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import ServerMiddleware
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from mem1_mcp.settings import Settings
 
 _HOUR_MS = 3_600_000
+_KNOWN_SECONDS = 0.6  # that a host waits for what is known of its user, at its start
 # What is the same for all; everything else is private, and never kept.
 _LISTS: tuple[CacheableMethod, ...] = (
     "tools/list",
@@ -152,7 +154,11 @@ async def _known_of_the_user(memory: Memory, settings: Settings, identify: Ident
         return ""
     try:
         identity = identify()
-        # Instructions last as long as a connection, which here may serve others next.
-        return "" if identity.shared else digest(await memory.profile(identity.user))
+        if identity.shared:
+            return ""  # instructions last as long as a connection, which here may serve others next
+        # A host must be able to connect, and be told by the first call what is wrong.
+        with anyio.move_on_after(_KNOWN_SECONDS):
+            return digest(await memory.profile(identity.user))
     except Mem1Error:
-        return ""  # a host must be able to connect and be told by the first call
+        pass
+    return ""

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import anyio
 
 from mem1_mcp.errors import StoreBusyError
-from mem1_mcp.stores.elasticsearch.failures import Failure, diagnosed, refused
+from mem1_mcp.stores.elasticsearch.failures import Failure, diagnosed, refused, strange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,10 +26,10 @@ log = logging.getLogger(__name__)
 
 _REQUEST_SECONDS = 10.0
 # A cluster that answered before comes back: a primary is elected within seconds. One that never did
-# is more likely a wrong address.
-_PATIENCE_SECONDS, _FIRST_PATIENCE_SECONDS = 15.0, 3.0
+# is more likely a wrong address, and is not waited for as long.
+_FIRST_PATIENCE_SECONDS = 3.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 1.0
-_WAITING = "5s"  # inside the cluster, for a shard that is moving
+_WAITING = "1s"  # inside the cluster, for a shard that is moving; then it is another node's turn
 _MISSING, _CONFLICT = 404, 409
 _BULK_BYTES = 8_000_000
 
@@ -41,6 +41,7 @@ class Cluster:
     """Which cluster, who asks, and what the indices are called there.
 
     ``hosts`` are URLs. ``fingerprint`` is the SHA-256 of the certificate, where there is no ``ca_file``.
+    ``patience_seconds`` is how long a request is tried again while the cluster can't do it.
     """
 
     hosts: tuple[str, ...]
@@ -52,6 +53,7 @@ class Cluster:
     prefix: str = ""
     index: str = "conversation_history"
     shards: int = 1
+    patience_seconds: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ class Connection:
             return []
         about = {"index": index, "routing": routing, "allow_partial_search_results": False}
         lines = [part for query in queries for part in (about, query)]
-        waits = _Patience(_PATIENCE_SECONDS)
+        waits = _Patience(self.cluster.patience_seconds)
         while True:
             _, body = await self.request("POST", "/_msearch", lines)
             failed = [each for each in body["responses"] if "error" in each]
@@ -184,7 +186,7 @@ class Connection:
         if routing is not None:
             params["routing"] = routing
         conflicts = 0
-        waits = _Patience(_PATIENCE_SECONDS)
+        waits = _Patience(self.cluster.patience_seconds)
         while True:
             operations = [part for line in lines for part in _operation(line)]
             _, body = await self.request("POST", f"/{index}/_bulk", operations, params, writing=True)
@@ -222,7 +224,11 @@ class Connection:
         if body is not None:
             lines = isinstance(body, list)
             headers["content-type"] = "application/x-ndjson" if lines else "application/json"
-        waits = _Patience(_PATIENCE_SECONDS if self._reached else _FIRST_PATIENCE_SECONDS)
+        waits = _Patience(
+            self.cluster.patience_seconds
+            if self._reached
+            else min(_FIRST_PATIENCE_SECONDS, self.cluster.patience_seconds)
+        )
         sent = False
         while True:
             try:
@@ -235,9 +241,7 @@ class Connection:
                 if failure is None:
                     raise
             else:
-                failure = None
-                if answered.meta.status == _MISSING and "error" in answered.body:
-                    failure = refused(_MISSING, answered.body["error"])
+                failure = self._unexpected(answered.meta.status, answered.body)
                 if failure is None:
                     self._reached = True
                     return answered.meta.status, answered.body
@@ -246,6 +250,12 @@ class Connection:
                 raise StoreBusyError("The server is stopping. Nothing of this call is certain to be saved.")
             if not failure.passes or not await waits.pause():
                 raise failure.in_words(writing=writing, sent=sent)
+
+    def _unexpected(self, status: int, body: Any) -> Failure | None:
+        if not isinstance(body, dict):
+            return strange(self.cluster)
+        # Of a document that is not there nothing else is said.
+        return refused(status, body["error"]) if status == _MISSING and "error" in body else None
 
     def _client(self) -> AsyncElasticsearch:
         if self._opened is None:

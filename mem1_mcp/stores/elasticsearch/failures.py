@@ -85,12 +85,17 @@ def diagnosed(error: Exception, cluster: Cluster) -> Failure | None:  # noqa: PL
         said = error.body.get("error") if isinstance(error.body, dict) else None
         return refused(error.status_code, said or str(error.body)[:_SHOWN])
     if isinstance(error, elastic_transport.TransportError):  # an answer that is no JSON
-        return Failure(
-            f"What answers at {where} does not answer as Elasticsearch does.",
-            "Check MEM1_ES_HOSTS: a proxy or a login page may stand before it.",
-            perhaps_done=True,
-        )
+        return strange(cluster)
     return None
+
+
+def strange(cluster: Cluster) -> Failure:
+    """Tell of an answer that Elasticsearch never gives."""
+    return Failure(
+        f"What answers at {', '.join(cluster.hosts)} does not answer as Elasticsearch does.",
+        "Check MEM1_ES_HOSTS: a proxy or a login page may stand before it.",
+        perhaps_done=True,
+    )
 
 
 def refused(status: int, error: Any) -> Failure:  # noqa: PLR0911 - one case, one answer
