@@ -32,6 +32,7 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 1.0
 _WAITING = "1s"  # inside the cluster, for a shard that is moving; then it is another node's turn
 _MISSING, _CONFLICT = 404, 409
 _BULK_BYTES = 8_000_000
+_TOUCHES = 50
 
 _BULK_RETRIED = frozenset((429, 502, 503, 504))
 
@@ -123,6 +124,20 @@ class Connection:
         path = f"/{index}/_doc/{quote(document_id, safe='')}"
         status, body = await self.request("PUT", path, source, params, writing=True)
         return None if status == _CONFLICT else Seen(body["_seq_no"], body["_primary_term"])
+
+    async def touch(self, index: str, document_id: str, fields: Mapping[str, Any]) -> Found | None:
+        """Set fields of a document, whatever happens to it meanwhile; return it, ``None`` if not there."""
+        params = {
+            "require_alias": True,
+            "retry_on_conflict": _TOUCHES,
+            "_source": True,
+            "timeout": _WAITING,
+        }
+        path = f"/{index}/_update/{quote(document_id, safe='')}"
+        status, body = await self.request("POST", path, {"doc": fields}, params, writing=True)
+        if status in (_MISSING, _CONFLICT):
+            return None
+        return Found(body["get"]["_source"], Seen(body["_seq_no"], body["_primary_term"]))
 
     async def search(
         self, index: str, query: Mapping[str, Any], routing: str | None = None

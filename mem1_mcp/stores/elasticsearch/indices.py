@@ -104,6 +104,7 @@ STATE = Layout(
             "due_at": _DATE,
             "terms_version": {"type": "integer"},
             "created_at": _DATE,
+            "waiting": {"type": "keyword", "index": False, "doc_values": False},
             "state": _OBJECT,
         },
     },
@@ -151,6 +152,11 @@ class Indices:
         """See ``Connection.put``."""
         await self.open()
         return await self._checked(self.connection.put(index, document_id, source, seen))
+
+    async def touch(self, index: str, document_id: str, fields: Mapping[str, Any]) -> Found | None:
+        """See ``Connection.touch``."""
+        await self.open()
+        return await self._checked(self.connection.touch(index, document_id, fields))
 
     async def search(
         self, index: str, query: Mapping[str, Any], routing: str | None = None

@@ -1,7 +1,8 @@
 """Keeps ledgers: read at once, changed by compare-and-set.
 
 A change signs the ledger with an id of its own. So when an answer got lost, and the next attempt finds
-the ledger changed, it can tell whether by itself.
+the ledger changed, it can tell whether by itself. One that others were faster than again and again puts
+its id on the document, which fails whoever is writing; they see it, and give way.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ _Result = TypeVar("_Result")
 _FORM = TypeAdapter(Ledger)
 _KEPT = 512  # ledgers, to change without reading them first
 _ATTEMPTS_SECONDS = 15.0
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.002, 0.25
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.01, 0.1
+_GIVEN_WAY = 3  # attempts after which others have to
 
 
 def key_of(user: str) -> str:
@@ -46,6 +48,7 @@ class _Known:
     ledger: Ledger
     seen: Seen | None
     fresh: bool
+    waiting: str | None = None
 
 
 class Ledgers:
@@ -87,7 +90,7 @@ class Ledgers:
         self, user: str, change: Callable[[Ledger], Awaitable[tuple[Ledger, _Result]]]
     ) -> tuple[Ledger, _Result]:
         write = secrets.token_hex(6)
-        until, pause = anyio.current_time() + _ATTEMPTS_SECONDS, _FIRST_PAUSE_SECONDS
+        until, failed = anyio.current_time() + _ATTEMPTS_SECONDS, 0
         known = self._known.get(user) or await self._fetch(user)
         while True:
             try:
@@ -95,8 +98,7 @@ class Ledgers:
             except Exception:
                 if known.fresh:
                     raise
-                known = await self._fetch(user)
-                continue
+                changed = known.ledger
             if changed is known.ledger:
                 if known.fresh:
                     return changed, result
@@ -109,6 +111,7 @@ class Ledgers:
             if seen is not None:
                 self._keep(user, _Known(changed, seen, fresh=False))
                 return changed, result
+            failed += 1
             before, known = known.ledger, await self._fetch(user)
             if write in known.ledger.writes:
                 return changed, result
@@ -121,8 +124,18 @@ class Ledgers:
                 raise StoreBusyError(
                     "Others write to this memory all the time. Nothing of this call was saved. Try again."
                 )
-            await anyio.sleep(pause * random.random())  # noqa: S311 - jitter, no secret
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            known = await self._in_turn(user, known, write, failed)
+
+    async def _in_turn(self, user: str, known: _Known, write: str, failed: int) -> _Known:
+        """Give way to who waits; who failed often has others give way."""
+        if known.waiting not in (None, write):
+            longest = min(_FIRST_PAUSE_SECONDS * 2**failed, _LONGEST_PAUSE_SECONDS)
+            await anyio.sleep(longest * random.random())  # noqa: S311 - jitter, no secret
+            return await self._fetch(user)
+        if failed < _GIVEN_WAY:
+            return known
+        found = await self._indices.touch(self._indices.state, _id_of(user), {"waiting": write})
+        return await self._fetch(user) if found is None else _known(found)
 
     async def _put(self, ledger: Ledger, seen: Seen | None) -> Seen | None:
         source = {
@@ -139,13 +152,18 @@ class Ledgers:
         found: Found | None = await self._indices.get(self._indices.state, _id_of(user))
         if found is None:
             return _Known(Ledger(user, TERMS_VERSION), None, fresh=True)
-        return _Known(_FORM.validate_python(found.source["state"]), found.seen, fresh=True)
+        return _known(found)
 
     def _keep(self, user: str, known: _Known) -> None:
         self._known[user] = known
         self._known.move_to_end(user)
         if len(self._known) > _KEPT:
             self._known.popitem(last=False)
+
+
+def _known(found: Found) -> _Known:
+    ledger = _FORM.validate_python(found.source["state"])
+    return _Known(ledger, found.seen, fresh=True, waiting=found.source.get("waiting"))
 
 
 def _id_of(user: str) -> str:
