@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -24,8 +25,10 @@ from mem1_mcp.app import wall_clock
 from mem1_mcp.stores.elasticsearch import Cluster as Address
 from mem1_mcp.stores.elasticsearch import ElasticsearchStore
 from mem1_mcp.types import Scope
+from tests.conftest import Host
 from tests.elasticsearch_node import Cluster
-from tests.test_stdio import Wire, call, server_process
+from tests.test_forgotten_bytes import a_message, markers_in, tell_everywhere
+from tests.test_stdio import Wire, call, connected, server_process
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -39,7 +42,7 @@ ENDS = (anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError, anyi
 class Memoirs:
     """A memory on the cluster, and what was sent to it and answered, by user."""
 
-    environ: dict[str, str]
+    environ: dict[str, Any]
     acknowledged: list[tuple[str, str]] = field(default_factory=list)
     refused: list[tuple[str, str, str]] = field(default_factory=list)
     cut_off: list[tuple[str, str]] = field(default_factory=list)
@@ -194,3 +197,68 @@ async def test_servers_that_are_killed_leave_whole_calls(memoirs: Memoirs, tmp_p
 
     print(f"\n{memoirs.kills} servers killed: {await memoirs.check()}")
     assert len(memoirs.acknowledged) > 100
+
+
+def left_on(cluster: Cluster) -> set[str]:
+    """Return the markers that can be read in any data file of any node."""
+    return {marker for folder in cluster.data_folders for marker in markers_in(folder)}
+
+
+async def gone_after(cluster: Cluster) -> float:
+    """Wait until no node holds a marker; return after how many seconds."""
+    began = time.monotonic()
+    with anyio.fail_after(170):
+        while left_on(cluster):
+            await anyio.sleep(1)
+    return time.monotonic() - began
+
+
+async def told_and_previewed(host: Host, cluster: Cluster) -> str:
+    """Tell a marker everywhere, have it written to the disks of all nodes, and preview to forget it."""
+    await tell_everywhere(host)
+    for number in range(70):  # so that all of it moves into the index
+        await host.done("remember", messages=[a_message(f"I have {number} cats.")], topic="home")
+    await anyio.to_thread.run_sync(cluster.ask, "/_flush?force=true&wait_if_ongoing=true")
+    there = [markers_in(folder) for folder in cluster.data_folders]
+    assert sum("zqcity" in markers for markers in there) >= 2  # a shard and its copy
+    # Here and there it is compressed.
+    assert len(left_on(cluster) & {"zquser", "zqtopic", "zqvalue", "zqtown", "zqcity", "繁體", "麻辣"}) >= 5
+    preview = await host.done("forget", topic="zqtopic")
+    return str(preview["confirm"])
+
+
+async def test_a_forgotten_marker_leaves_every_disk_of_every_node(
+    memoirs: Memoirs, cluster: Cluster, tmp_path: Path
+) -> None:
+    async with connected(tmp_path, seconds=300, **memoirs.environ) as host:
+        confirm = await told_and_previewed(host, cluster)
+        before = left_on(cluster)
+
+        done = await host.done("forget", confirm=confirm)
+
+        assert (await host.done("recall", query="zquser zqcity 麻辣"))["hits"] == []
+        seconds = await gone_after(cluster)
+        while (await host.done("forget", confirm=confirm))["pending"]:
+            await anyio.sleep(1)
+        assert left_on(cluster) == set()
+        assert (await host.done("recall", query="cats", topic="home"))["more"] > 0
+    print(f"\n{len(before)} markers readable before, 0 after {seconds:.0f} s; messages: {done['messages']}")
+
+
+async def test_a_server_killed_in_the_middle_of_forgetting_is_taken_over(
+    memoirs: Memoirs, cluster: Cluster, tmp_path: Path
+) -> None:
+    async with memoirs.server(tmp_path, "ming") as wire:
+        async with connected(tmp_path, seconds=300, **memoirs.environ, MEM1_USER_ID="ming") as host:
+            confirm = await told_and_previewed(host, cluster)
+        await wire.write(call(1, "forget", confirm=confirm))
+        assert not (await wire.read())["result"]["isError"]
+        wire.process.kill()
+    assert left_on(cluster) != set()
+
+    async with connected(tmp_path, seconds=300, **memoirs.environ, MEM1_USER_ID="ming") as host:
+        assert (await host.done("recall", query="zquser zqcity 麻辣"))["hits"] == []
+        seconds = await gone_after(cluster)
+        while (await host.done("forget", confirm=confirm))["pending"]:
+            await anyio.sleep(1)
+    print(f"\nfinished by the next server after {seconds:.0f} s")

@@ -116,7 +116,9 @@ async def server_process(
 
 
 @asynccontextmanager
-async def connected(folder: Path, mode: str = "auto", **environ: str) -> AsyncGenerator[Host]:
+async def connected(
+    folder: Path, mode: str = "auto", *, seconds: float = ALL_SECONDS, **environ: Any
+) -> AsyncGenerator[Host]:
     """Run a server and connect the SDK's own client to it."""
     parameters = StdioServerParameters(
         command=COMMAND[0],
@@ -124,7 +126,7 @@ async def connected(folder: Path, mode: str = "auto", **environ: str) -> AsyncGe
         env=os.environ | {"MEM1_MEMORY_DIR": str(folder / "memory")} | environ,
     )
     with (
-        anyio.fail_after(ALL_SECONDS),
+        anyio.fail_after(seconds),
         (folder / "stderr.txt").open("a", encoding="utf-8") as stderr,
     ):
         async with Client(stdio_client(parameters, errlog=stderr), mode=mode) as client:
@@ -154,7 +156,11 @@ async def test_what_one_process_remembered_the_next_one_finds(tmp_path: Path, mo
 
 
 async def test_settings_come_from_the_environment(tmp_path: Path) -> None:
-    settings = {"MEM1_USER_ID": "wei", "MEM1_TOPIC_ID": "工作", "MEM1_TIMEZONE": "Asia/Tokyo"}
+    settings: dict[str, Any] = {
+        "MEM1_USER_ID": "wei",
+        "MEM1_TOPIC_ID": "工作",
+        "MEM1_TIMEZONE": "Asia/Tokyo",
+    }
 
     async with connected(tmp_path, **settings) as host:
         saved = await host.done("remember", facts=[{"text": "Works in Tokyo"}])

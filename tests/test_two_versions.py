@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -14,7 +15,7 @@ import mem1_mcp
 from tests.conftest import Host
 from tests.test_stdio import COMMAND, connected
 
-Environment = dict[str, str]
+Environment = dict[str, Any]
 
 
 @pytest.fixture
@@ -99,8 +100,8 @@ async def test_nothing_is_indexed_anew_twice(tmp_path: Path, newer: Environment)
 
 
 async def test_two_hosts_of_different_settings_share_a_memory_each_in_its_own_way(tmp_path: Path) -> None:
-    here = {"MEM1_TIMEZONE": "Asia/Shanghai", "MEM1_TOPIC_ID": "工作"}
-    there = {"MEM1_TIMEZONE": "America/New_York", "MEM1_MASK_SECRETS": "false"}
+    here: Environment = {"MEM1_TIMEZONE": "Asia/Shanghai", "MEM1_TOPIC_ID": "工作"}
+    there: Environment = {"MEM1_TIMEZONE": "America/New_York", "MEM1_MASK_SECRETS": "false"}
     async with connected(tmp_path, **here) as one, connected(tmp_path, **there) as other:
         await tell(one, "password: Tr0ub4dor&3 is for the office")
         await other.done(
