@@ -43,7 +43,7 @@ class StoreError(Mem1Error):
     @property
     def reason(self) -> str:
         """What failed, without what was kept: a use case of several operations says that itself."""
-        return str(self).partition(" Nothing of this call")[0]
+        return re.split(r" Nothing (?:of this call|was read)", str(self), maxsplit=1)[0]
 
 
 class StoreBusyError(StoreError):

@@ -1,6 +1,6 @@
 """A real Elasticsearch on loopback, one node or several, from Maven Central.
 
-    python -m tests.elasticsearch_node [--nodes 3] [--version 9.5.0] [--password SECRET] [-- COMMAND ...]
+    python -m tests.elasticsearch_node [--nodes 3] [--version 9.5.0] [--heap 512m] [-- COMMAND ...]
 
 runs until Ctrl+C, or runs a command with MEM1_ES_HOSTS and ends with it. What Maven has for tests of
 Elasticsearch itself is the real server with few modules; it is unpacked once, where the platform keeps
@@ -266,12 +266,13 @@ def main() -> None:
     )
     parser.add_argument("--nodes", type=int, default=1)
     parser.add_argument("--version", default=VERSION)
+    parser.add_argument("--heap", default="512m")
     parser.add_argument("--password", default="", help="switches security on; the user is elastic")
     parser.add_argument("command", nargs="*", help="what to run beside it, after --")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        cluster = Cluster(asked.version, asked.nodes, asked.password)
+        cluster = Cluster(asked.version, asked.nodes, asked.password, asked.heap)
     except NotHereError as error:
         sys.exit(f"Elasticsearch can't be had: {error}")
     try:

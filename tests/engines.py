@@ -123,7 +123,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("engines")
     for engine in ("sqlite", *_CURES):
         if _ran[engine]:
-            terminalreporter.write_line(f"{engine} {_VERSIONS[engine]}: {_ran[engine]} passed", green=True)
+            terminalreporter.write_line(
+                f"{engine} {_VERSIONS.get(engine, 'of its own')}: {_ran[engine]} passed", green=True
+            )
             continue
         reason = _NOT_RUN.get(engine, _CURES.get(engine, "nothing was asked of it"))
         asked = ", and MEM1_TEST_REQUIRE names it" if engine in required() else ""

@@ -103,7 +103,8 @@ class Memoirs:
                 nothing = {
                     text for name, text, words in self.refused if name == user and "Nothing of" in words
                 }
-                assert not [text for text in nothing - answered if both[text] != (0, 0)]
+                untrue = [text for text in nothing - answered if both[text] != (0, 0)]
+            assert not untrue, [each for each in self.refused if each[1] in untrue]
         finally:
             await store.close()
         assert (lost, half, twice) == ([], [], [])

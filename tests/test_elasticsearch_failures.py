@@ -65,6 +65,7 @@ NO_SHARD = "no shard available"
 FAULTS: dict[str, tuple[Fault, str]] = {
     "busy": (error(429, "circuit_breaking_exception", "too much"), "has too much to do"),
     "no master": (error(503, "master_not_discovered_exception", "none"), "can't do it at present"),
+    "no state": (error(503, "cluster_block_exception", "state not recovered"), "can't do it at present"),
     "red": (error(503, "no_shard_available_action_exception", NO_SHARD), "can't do it at present"),
     "gateway": (Fault("", 502, "<html>Bad Gateway</html>", product=False), ""),
     "logged out": (

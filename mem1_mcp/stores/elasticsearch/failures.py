@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 _UNAUTHORISED, _FORBIDDEN, _MISSING, _TOO_LARGE, _TOO_MANY = 401, 403, 404, 413, 429
 _GATEWAYS = (502, 503, 504)
-_PERHAPS_DONE = (502, 504)
+# A write that reached a primary that died is tried again inside the cluster, and may then be refused
+# though the copy that took over has it.
+_NOT_BEGUN = ("cluster_block_exception", "master_not_discovered_exception")
 _SHOWN = 200  # characters of what a server said
 
 
@@ -107,7 +109,7 @@ def refused(status: int, error: Any) -> Failure:  # noqa: PLR0911 - one case, on
             f"Elasticsearch does not let this server in ({status} {kind}).",
             "Check MEM1_ES_API_KEY, or MEM1_ES_USER and MEM1_ES_PASSWORD.",
         )
-    if "block" in kind:
+    if "block" in kind and status not in _GATEWAYS:
         return Failure(
             f"Elasticsearch does not write at present ({status} {kind}: {reason}).",
             "A disk of the cluster is full, or an index was made read-only: free space, then set "
@@ -141,7 +143,7 @@ def refused(status: int, error: Any) -> Failure:  # noqa: PLR0911 - one case, on
             f"The cluster can't do it at present ({status} {kind}: {reason}).",
             "Look at its health: nodes may be missing. It is tried again with the next call.",
             passes=True,
-            perhaps_done=status in _PERHAPS_DONE,
+            perhaps_done=kind not in _NOT_BEGUN,
         )
     return Failure(told, "Report this as a bug of mem1-mcp, with these words.")
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 from pydantic import TypeAdapter
 
-from mem1_mcp.errors import NotCertainError, StoreBusyError
+from mem1_mcp.errors import NotCertainError, StoreBusyError, StoreError
 from mem1_mcp.stores.elasticsearch.ledger import Ledger
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 _FORM = TypeAdapter(Ledger)
+_NOT_CERTAIN = "It is not certain whether this call was saved. Look what is there before it is sent again."
 _KEPT = 512  # ledgers, to change without reading them first
 _ATTEMPTS_SECONDS = 15.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.01, 0.1
@@ -111,20 +112,24 @@ class Ledgers:
             if seen is not None:
                 self._keep(user, _Known(changed, seen, fresh=False))
                 return changed, result
-            failed += 1
-            before, known = known.ledger, await self._fetch(user)
+            failed, known = failed + 1, await self._after_conflict(user, known.ledger)
             if write in known.ledger.writes:
                 return changed, result
-            if known.ledger.says_nothing_of(before):
-                raise NotCertainError(
-                    "Elasticsearch answered late, and much was written meanwhile. It is not certain "
-                    "whether this call was saved. Look what is there before it is sent again."
-                )
             if anyio.current_time() > until:
                 raise StoreBusyError(
                     "Others write to this memory all the time. Nothing of this call was saved. Try again."
                 )
             known = await self._in_turn(user, known, write, failed)
+
+    async def _after_conflict(self, user: str, before: Ledger) -> _Known:
+        """Read what was in the way: others, or the write itself, when it was tried again on its way."""
+        try:
+            known = await self._fetch(user)
+        except StoreError as error:
+            raise NotCertainError(f"{error.reason} {_NOT_CERTAIN}") from error
+        if known.ledger.says_nothing_of(before):
+            raise NotCertainError(f"Much was written while Elasticsearch did not answer. {_NOT_CERTAIN}")
+        return known
 
     async def _in_turn(self, user: str, known: _Known, write: str, failed: int) -> _Known:
         """Give way to who waits; who failed often has others give way."""
