@@ -16,6 +16,8 @@ The text of each reaches the model or the person as it is, so it says what faile
 and what to do. Everything else that is raised is a bug.
 """
 
+import re
+
 
 class Mem1Error(Exception):
     """Base of all deliberate errors: ``except Mem1Error`` catches what can be shown to a person."""
