@@ -32,8 +32,8 @@ from tests.test_stdio import Wire, call, connected, server_process
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
-SECONDS = float(os.environ.get("MEM1_TEST_SECONDS", "40"))
-KILLS = int(os.environ.get("MEM1_TEST_KILLS", "24"))
+SECONDS = float(os.environ.get("MEM1_TEST_SECONDS", "20"))
+KILLS = int(os.environ.get("MEM1_TEST_KILLS", "16"))
 SERVERS = 8
 ENDS = (anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
