@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from mem1_mcp.types import Confirmation, Role, Stored, Tail, conversation_of, place_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _TOPICS = 24  # whose ends are kept here; of others the index tells
 _TOPICS_IN_USE, _USED_MS = 256, 600_000  # but many where many are in use
@@ -162,6 +166,10 @@ class Ledger:
     def written(self, write: str) -> Ledger:
         """Sign a change."""
         return replace(self, writes=(*self.writes[1 - _WRITES :], write), changes=self.changes + 1)
+
+    def is_written_as(self, state: Mapping[str, Any]) -> bool:
+        """Whether a document is this ledger: they are of one change."""
+        return bool(self.writes) and list(self.writes[-1:]) == state.get("writes", [])[-1:]
 
     def says_nothing_of(self, since: Ledger) -> bool:
         """Whether so much was changed since that ``writes`` can't tell whether one was made."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -157,7 +157,17 @@ class Ledgers:
         found: Found | None = await self._indices.get(self._indices.state, _id_of(user))
         if found is None:
             return _Known(Ledger(user, TERMS_VERSION), None, fresh=True)
-        return _known(found)
+        kept = self._known.get(user)
+        if (
+            kept is not None
+            and kept.seen == found.seen
+            and kept.ledger.is_written_as(found.source["state"])
+        ):
+            return replace(kept, fresh=True, waiting=found.source.get("waiting"))
+        known = _known(found)
+        if kept is None or kept.seen is None or kept.seen.seq_no < found.seen.seq_no:
+            self._keep(user, replace(known, fresh=False))
+        return known
 
     def _keep(self, user: str, known: _Known) -> None:
         self._known[user] = known
