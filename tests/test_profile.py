@@ -10,6 +10,8 @@ import pytest
 from mem1_mcp.memory import Memory
 from tests.conftest import HandClock, Host, host_of
 
+ENGINES = ("sqlite", "elasticsearch")
+
 
 async def tell(host: Host, text: str, **more: Any) -> dict[str, Any]:
     """Tell one fact; return what became of it."""

@@ -13,6 +13,8 @@ from mem1_mcp.memory import Memory
 from mem1_mcp.text.budget import estimate_tokens
 from tests.conftest import HandClock, Host, host_of
 
+ENGINES = ("sqlite", "elasticsearch")
+
 NOTHING_FOUND = "No stored message matches this query."
 
 
