@@ -54,7 +54,7 @@ class Cluster:
     ) -> None:
         self.version, self.password, self.heap = version, password, heap
         self._java = java_home()
-        self._home = _distribution(version)
+        self._home = distribution(version)
         # Not below a folder that only root can enter.
         self._work = Path(tempfile.mkdtemp(prefix="mem1-es-"))
         self._work.chmod(0o755)
@@ -226,7 +226,7 @@ def java_home() -> str:
     raise NotHereError(f"there is no JDK {_OLDEST_JAVA} or newer here (ES_JAVA_HOME can name one)")
 
 
-def _distribution(version: str) -> Path:
+def distribution(version: str) -> Path:
     """Return the unpacked server; got with Maven where it is not in the cache."""
     # As root the cache of root can't be entered by whom the server runs as.
     cache = Path("/var/cache/mem1-mcp-tests") if os.geteuid() == 0 else user_cache_path("mem1-mcp-tests")

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 import apsw
 import pytest
 
-from tests.elasticsearch_node import VERSION, Cluster, NotHereError
+from tests.elasticsearch_node import VERSION, Cluster, NotHereError, distribution
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _CURES = {
@@ -112,6 +113,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     yield
     if call.when == "call" and call.excinfo is None:
         _ran[_engine(item)] += 1
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Get the server before the first test that needs it, whose time is limited."""
+    if "MEM1_TEST_ES_URL" not in os.environ and any(_engine(item) != "sqlite" for item in session.items):
+        with contextlib.suppress(NotHereError):  # said by the fixture
+            distribution(os.environ.get("MEM1_TEST_ES_VERSION", VERSION))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
