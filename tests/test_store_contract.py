@@ -36,7 +36,7 @@ from mem1_mcp.types import (
 )
 from tests.conftest import HandClock, Opening
 
-ENGINES = ("sqlite", "elasticsearch")
+ENGINES = ("sqlite", "elasticsearch", "indexed")  # with all in the ledger, with all in the index
 
 NOON = HandClock.now
 MINUTE = 60_000

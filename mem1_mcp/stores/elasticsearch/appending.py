@@ -64,7 +64,9 @@ class Arrival:
             if ledger.terms_version > TERMS_VERSION:
                 # Beside a newer program; that one has to index these again.
                 kept = jobs.ask(kept, "reindexing", self.now, back_to=placed[0].place - 1)
-        return batches.begun(kept, self.now), Appended(added.places, duplicate=False)
+        return batches.begun(kept, self.now, self.indices.connection.cluster.recent_calls), Appended(
+            added.places, duplicate=False
+        )
 
     async def _earlier_delivery(self, ledger: Ledger) -> tuple[int, ...] | None:
         call = self.call

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # In a ledger, which every call writes anew. A write of 64 kB takes 2.6 ms, of 2 kB hardly less.
-_CALLS, _CHARACTERS = 64, 48_000
+_CHARACTERS = 48_000
 _TOO_MUCH = 8_000_000  # characters, where the message index can't be written
 _OVERTAKEN_MS = 30_000
 
@@ -40,9 +40,9 @@ def is_full(ledger: Ledger) -> bool:
     return _size(ledger.recent) > _TOO_MUCH
 
 
-def begun(ledger: Ledger, now: int) -> Ledger:
-    """Send everything recent on its way where it is much, unless somebody is at it."""
-    if len(ledger.recent) < _CALLS and _size(ledger.recent) < _CHARACTERS:
+def begun(ledger: Ledger, now: int, most: int) -> Ledger:
+    """Send everything recent on its way where it is much, unless somebody is at it; ``most`` in calls."""
+    if len(ledger.recent) < most and _size(ledger.recent) < _CHARACTERS:
         return ledger
     if ledger.batch is not None:
         if abs(now - ledger.batch.since) < _OVERTAKEN_MS:

@@ -42,7 +42,8 @@ class Cluster:
     """Which cluster, who asks, and what the indices are called there.
 
     ``hosts`` are URLs. ``fingerprint`` is the SHA-256 of the certificate, where there is no ``ca_file``.
-    ``patience_seconds`` is how long a request is tried again while the cluster can't do it.
+    ``recent_calls`` lie with what changes about a user before they move into the index: every call writes
+    these anew. ``patience_seconds`` is how long a request is tried again while the cluster can't do it.
     """
 
     hosts: tuple[str, ...]
@@ -55,6 +56,12 @@ class Cluster:
     index: str = "conversation_history"
     shards: int = 1
     patience_seconds: float = 15.0
+    recent_calls: int = 64
+
+    @property
+    def where(self) -> str:
+        """The hosts, for people."""
+        return ", ".join(self.hosts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +259,7 @@ class Connection:
                     ignore_status=(_MISSING, _CONFLICT), request_timeout=_REQUEST_SECONDS, max_retries=0
                 ).perform_request(method, path, params=params, headers=headers, body=body)
             except Exception as error:
-                failure = diagnosed(error, self.cluster)
+                failure = diagnosed(error, self.cluster.where)
                 if failure is None:
                     raise
             else:
@@ -268,7 +275,7 @@ class Connection:
 
     def _unexpected(self, status: int, body: Any) -> Failure | None:
         if not isinstance(body, dict):
-            return strange(self.cluster)
+            return strange(self.cluster.where)
         # Of a document that is not there nothing else is said.
         return refused(status, body["error"]) if status == _MISSING and "error" in body else None
 

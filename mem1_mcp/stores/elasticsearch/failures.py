@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mem1_mcp.errors import NotCertainError, StoreBusyError, StoreError
-
-if TYPE_CHECKING:
-    from mem1_mcp.stores.elasticsearch.connection import Cluster
 
 _UNAUTHORISED, _FORBIDDEN, _MISSING, _TOO_LARGE, _TOO_MANY = 401, 403, 404, 413, 429
 _GATEWAYS = (502, 503, 504)
@@ -52,12 +49,11 @@ class Failure:
         return kind(f"{self.what} {kept} {self.cure}")
 
 
-def diagnosed(error: Exception, cluster: Cluster) -> Failure | None:  # noqa: PLR0911 - one kind, one answer
-    """Tell what an error of the client means; ``None`` for one that is a bug of ours."""
+def diagnosed(error: Exception, where: str) -> Failure | None:  # noqa: PLR0911 - one kind, one answer
+    """Tell what an error of the client of the hosts ``where`` means; ``None`` for a bug of ours."""
     import elastic_transport  # both are there: they raised it
     import elasticsearch
 
-    where = ", ".join(cluster.hosts)
     if isinstance(error, elasticsearch.UnsupportedProductError):
         return Failure(
             f"What answers at {where} is not Elasticsearch (it does not say so in X-Elastic-Product).",
@@ -87,14 +83,14 @@ def diagnosed(error: Exception, cluster: Cluster) -> Failure | None:  # noqa: PL
         said = error.body.get("error") if isinstance(error.body, dict) else None
         return refused(error.status_code, said or str(error.body)[:_SHOWN])
     if isinstance(error, elastic_transport.TransportError):  # an answer that is no JSON
-        return strange(cluster)
+        return strange(where)
     return None
 
 
-def strange(cluster: Cluster) -> Failure:
+def strange(where: str) -> Failure:
     """Tell of an answer that Elasticsearch never gives."""
     return Failure(
-        f"What answers at {', '.join(cluster.hosts)} does not answer as Elasticsearch does.",
+        f"What answers at {where} does not answer as Elasticsearch does.",
         "Check MEM1_ES_HOSTS: a proxy or a login page may stand before it.",
         perhaps_done=True,
     )

@@ -240,7 +240,7 @@ class Indices:
             raise
         if int(version.split(".")[0]) not in _SERVERS:
             raise StoreError(
-                f"Elasticsearch at {', '.join(self.connection.cluster.hosts)} is {version}; this mem1-mcp "
+                f"Elasticsearch at {self.connection.cluster.where} is {version}; this mem1-mcp "
                 "works with 8 and 9. Nothing was read or changed. Use such a cluster."
             )
 

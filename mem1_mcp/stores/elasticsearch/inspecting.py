@@ -20,7 +20,7 @@ _PROBE = "probe"
 async def health(indices: Indices, ledgers: Ledgers, user: str) -> Health:
     """Look the cluster over; it is written too, for one that can't be."""
     cluster = indices.connection.cluster
-    facts = [("store", "Elasticsearch"), ("hosts", ", ".join(cluster.hosts))]
+    facts = [("store", "Elasticsearch"), ("hosts", cluster.where)]
     problems: list[str] = []
     try:
         await indices.open()
