@@ -97,11 +97,23 @@ def _url(text: str) -> str:
     host, _, path = rest.partition("/")
     if (scheme or "http") not in ("http", "https") or not _HOST.fullmatch(host) or path:
         raise ValueError(
-            f"{text!r} must be scheme, name and port, such as https://es.example.com:9200; user and "
-            "password go into MEM1_ES_USER and MEM1_ES_PASSWORD"
+            "each must be scheme, name and port, such as https://es.example.com:9200; user and password go "
+            "into MEM1_ES_USER and MEM1_ES_PASSWORD"
         )
     port = "" if re.search(r":\d+$", host) else ":9200"
     return f"{scheme or 'http'}://{host}{port}"
+
+
+def _file(path: Path) -> Path:
+    if not (expanded := _expanded(path)).is_file():
+        raise ValueError("is no file")
+    return expanded
+
+
+def _fingerprint(text: str) -> str:
+    if not _FINGERPRINT.fullmatch(text):
+        raise ValueError("must be a SHA-256 fingerprint: 64 hexadecimal digits, with or without colons")
+    return text
 
 
 def _index_name(text: str) -> str:
@@ -121,6 +133,8 @@ def _origins(given: tuple[str, ...]) -> tuple[str, ...]:
 
 
 _HOST = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+_FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31}")
+_PASSWORD_IN_URL = re.compile(r"//[^/\s]*@")
 _INDEX_NAME = re.compile(r"(?:[a-z0-9][a-z0-9_.-]{0,99})?")
 _ORIGIN = re.compile(rf"https?://{_HOST.pattern}")
 _Several = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
@@ -167,10 +181,10 @@ class Settings(BaseSettings):
         None,
         description="API key of the cluster, as Elasticsearch encodes it, instead of user and password.",
     )
-    es_ca_file: Annotated[Path, AfterValidator(_expanded)] | None = Field(
+    es_ca_file: Annotated[Path, AfterValidator(_file)] | None = Field(
         None, description="Certificate of the authority that signed the cluster's, a PEM file."
     )
-    es_fingerprint: str | None = Field(
+    es_fingerprint: Annotated[str, AfterValidator(_fingerprint)] | None = Field(
         None,
         description="SHA-256 fingerprint of the cluster's certificate, where there is no CA file.",
     )
@@ -274,16 +288,30 @@ def load(**given: object) -> Settings:
     except ValidationError as error:
         wrong = "; ".join(
             f"{PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg'].removeprefix('Value error, ')}"
-            f" (it is {problem['input']!r})"
+            f" (it is {_PASSWORD_IN_URL.sub('//…@', repr(problem['input']))})"
             for problem in error.errors(include_url=False)
         )
         raise SettingsError(f"Check the server's environment. {wrong}.") from None
-    if loaded.backend == "elasticsearch" and not (loaded.es_hosts and loaded.es_index):
-        raise SettingsError(
-            "Check the server's environment. MEM1_ES_HOSTS: MEM1_STORAGE_BACKEND=elasticsearch needs it; "
-            "set it to the URL of a node, such as http://127.0.0.1:9200."
-        )
+    if loaded.backend == "elasticsearch" and (clash := _wrong_together(loaded)):
+        raise SettingsError(f"Check the server's environment. {clash}.")
     return loaded
+
+
+def _wrong_together(given: Settings) -> str | None:
+    """Say what of a cluster's settings can't be used beside the others."""
+    if not given.es_hosts:
+        return (
+            "MEM1_ES_HOSTS: MEM1_STORAGE_BACKEND=elasticsearch needs it; set it to the URL of a node, such "
+            "as http://127.0.0.1:9200"
+        )
+    if given.es_api_key and given.es_user:
+        return "MEM1_ES_API_KEY: MEM1_ES_USER is set too; keep one of the two"
+    if given.es_password and not given.es_user:
+        return "MEM1_ES_USER: MEM1_ES_PASSWORD is set without it"
+    trusted = given.es_ca_file or given.es_fingerprint
+    if trusted and not all(host.startswith("https://") for host in given.es_hosts):
+        return "MEM1_ES_HOSTS: with MEM1_ES_CA_FILE or MEM1_ES_FINGERPRINT each must begin with https://"
+    return None
 
 
 def unknown_names(environ: Mapping[str, str] = os.environ) -> list[str]:

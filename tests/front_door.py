@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -10,8 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.buffered import BufferedByteReceiveStream
+from anyio.streams.tls import TLSListener
 
 _HEAD = 65_536
 _GONE = (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError)
@@ -41,7 +43,7 @@ class FrontDoor:
     once: bool = False
     asked: list[str] = field(default_factory=list)
 
-    async def serve(self, upstream: str, client: SocketStream) -> None:
+    async def serve(self, upstream: str, client: ByteStream) -> None:
         """Answer one connection's requests."""
         async with client:
             stream = BufferedByteReceiveStream(client)
@@ -49,7 +51,7 @@ class FrontDoor:
                 while True:
                     await self._one(upstream, stream, client)
 
-    async def _one(self, upstream: str, stream: BufferedByteReceiveStream, client: SocketStream) -> None:
+    async def _one(self, upstream: str, stream: BufferedByteReceiveStream, client: ByteStream) -> None:
         head = await stream.receive_until(b"\r\n\r\n", _HEAD)
         lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"connection:")]
         size = next((int(line[15:]) for line in lines if line.lower().startswith(b"content-length:")), 0)
@@ -96,13 +98,17 @@ def _answer(fault: Fault) -> bytes:
 
 
 @asynccontextmanager
-async def front_door(upstream: str, port: int = 0) -> AsyncGenerator[FrontDoor]:
+async def front_door(
+    upstream: str, port: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncGenerator[FrontDoor]:
     """Open a door on loopback before this URL."""
     door = FrontDoor()
     async with await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port) as listener:
-        door.url = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}"  # noqa: S610 - no Django
+        port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - no Django
+        door.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+        serving = TLSListener(listener, tls, standard_compatible=False) if tls else listener
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(listener.serve, lambda client: door.serve(upstream, client))
+            tasks.start_soon(serving.serve, lambda client: door.serve(upstream, client))
             yield door
             tasks.cancel_scope.cancel()
 

@@ -88,9 +88,9 @@ def mem1(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedP
     )
 
 
-def create_token(folder: Path, *arguments: str) -> str:
+def create_token(folder: Path, *arguments: str, **environ: str) -> str:
     """Make a token, such as with ``--user alice``; return what its holder sends."""
-    made = mem1(folder, "token", "create", *arguments)
+    made = mem1(folder, "token", "create", *arguments, **environ)
     assert made.returncode == 0, made.stderr
     return made.stdout.strip()
 

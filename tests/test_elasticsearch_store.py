@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -15,6 +16,7 @@ from mem1_mcp.stores.elasticsearch import Cluster, ElasticsearchStore
 from mem1_mcp.stores.elasticsearch.indices import MESSAGES, PROFILES, STATE, Indices
 from mem1_mcp.types import Scope, Selection
 from tests.conftest import HandClock, a_memory, host_of
+from tests.serving import create_token, http_client, over_http, served
 from tests.test_elasticsearch_failures import ask
 from tests.test_store_contract import MING, found, keep, preview
 
@@ -243,3 +245,22 @@ async def test_an_older_layout_is_moved_to_the_newest_and_no_call_is_lost(
     assert weights["hits"]["hits"]
     assert json.dumps(weights)
     await updated.close()
+
+
+async def test_servers_on_two_machines_let_the_same_tokens_in(
+    elasticsearch_url: str, index_prefix: str, tmp_path: Path
+) -> None:
+    environ = {"MEM1_ES_HOSTS": elasticsearch_url, "MEM1_ES_PREFIX": index_prefix}
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    token = create_token(here, "--user", "mei", **environ)
+
+    async with served(here, **environ) as one, served(there, **environ) as other:
+        async with over_http(one.url, token) as host:
+            await host.done("remember", messages=[{"role": "user", "content": "I drink green tea."}])
+        for transport, era in (("http", "auto"), ("http", "legacy"), ("sse", "legacy")):
+            async with over_http(other.url, token, transport=transport, era=era) as host:
+                assert "green tea" in await host.text("recall", query="tea")
+        async with http_client("wrong") as http:
+            assert (await http.post(f"{other.url}/mcp", json={})).status_code == 401

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import anyio
 
-from mem1_mcp.errors import StoreBusyError
+from mem1_mcp.errors import StoreError
 from mem1_mcp.stores.elasticsearch.failures import Failure, diagnosed, refused, strange
 
 if TYPE_CHECKING:
@@ -251,26 +251,25 @@ class Connection:
             if self._reached
             else min(_FIRST_PATIENCE_SECONDS, self.cluster.patience_seconds)
         )
+        failure: Failure | None
         sent = False
+        client = self._client()
+        from elastic_transport import ApiError, TransportError  # here by now, with the client
+
         while True:
             try:
-                client = self._client()
                 answered = await client.options(
                     ignore_status=(_MISSING, _CONFLICT), request_timeout=_REQUEST_SECONDS, max_retries=0
                 ).perform_request(method, path, params=params, headers=headers, body=body)
-            except Exception as error:
+            except (ApiError, TransportError) as error:
                 failure = diagnosed(error, self.cluster.where)
-                if failure is None:
-                    raise
             else:
                 failure = self._unexpected(answered.meta.status, answered.body)
                 if failure is None:
                     self._reached = True
                     return answered.meta.status, answered.body
             sent = sent or failure.perhaps_done
-            if self._stopping:
-                raise StoreBusyError("The server is stopping. Nothing of this call is certain to be saved.")
-            if not failure.passes or not await waits.pause():
+            if self._stopping or not failure.passes or not await waits.pause():
                 raise failure.in_words(writing=writing, sent=sent)
 
     def _unexpected(self, status: int, body: Any) -> Failure | None:
@@ -289,12 +288,18 @@ class Connection:
                 trusted["ca_certs"] = given.ca_file
             if given.fingerprint:
                 trusted["ssl_assert_fingerprint"] = given.fingerprint
-            self._opened = AsyncElasticsearch(
-                list(given.hosts),
-                basic_auth=(given.user, given.password or "") if given.user else None,
-                api_key=given.api_key,
-                **trusted,
-            )
+            try:
+                self._opened = AsyncElasticsearch(
+                    list(given.hosts),
+                    basic_auth=(given.user, given.password or "") if given.user else None,
+                    api_key=given.api_key,
+                    **trusted,
+                )
+            except (ValueError, OSError) as error:
+                raise StoreError(
+                    f"The connection to {given.where} can't be set up: {error}. Nothing was read or "
+                    "changed. Check MEM1_ES_CA_FILE and the other MEM1_ES_ settings."
+                ) from error
         return self._opened
 
     def stop_waiting(self) -> None:

@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any
 from mem1_mcp.stores.elasticsearch import jobs
 from mem1_mcp.stores.elasticsearch.connection import Delete, Seen
 from mem1_mcp.stores.elasticsearch.ledgers import key_of
+from mem1_mcp.stores.elasticsearch.profiles import load
+from mem1_mcp.stores.elasticsearch.reading import topics
 from mem1_mcp.stores.elasticsearch.scoping import hiding
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mem1_mcp.stores.elasticsearch.indices import Indices
     from mem1_mcp.stores.elasticsearch.ledger import Ledger, Work
     from mem1_mcp.stores.elasticsearch.ledgers import Ledgers
-    from mem1_mcp.types import Job, Profile
+    from mem1_mcp.types import Job
 
 _DELETING, _TO_MERGE, _MERGING = 0, 1, 2  # the progress of the job
 _AT_ONCE = 1000
@@ -50,7 +54,7 @@ async def step(indices: Indices, ledgers: Ledgers, job: Job, now: int, lease_ms:
     return pause or _LOOK_MS
 
 
-def _noted(segments: tuple[str, ...]) -> Any:
+def _noted(segments: tuple[str, ...]) -> Callable[[Ledger, Work], tuple[Ledger, Work]]:
     def noted(ledger: Ledger, work: Work) -> tuple[Ledger, Work]:
         return ledger, replace(work, progress=_MERGING, segments=segments)
 
@@ -125,10 +129,7 @@ async def _hits(
 
 async def _empty(indices: Indices, ledger: Ledger) -> dict[str, int]:
     """Return the topics whose end is known and in which nothing is any more, and their newest calls."""
-    from mem1_mcp.stores.elasticsearch.profiles import load
-    from mem1_mcp.stores.elasticsearch.reading import topics
-
-    profile: Profile | None = await load(indices, ledger)
+    profile = await load(indices, ledger)
     if profile is None:
         return {}
     held = {topic.name for topic in await topics(indices, ledger)}
@@ -136,7 +137,7 @@ async def _empty(indices: Indices, ledger: Ledger) -> dict[str, int]:
     return {name: end.call for name, end in ledger.topics.items() if name not in held}
 
 
-def _marks_dropped(seen: Ledger, empty: dict[str, int]) -> Any:
+def _marks_dropped(seen: Ledger, empty: dict[str, int]) -> Callable[[Ledger, Work], tuple[Ledger, Work]]:
     """Drop what hid documents that are gone; what was hidden since stays."""
 
     def dropped(ledger: Ledger, work: Work) -> tuple[Ledger, Work]:

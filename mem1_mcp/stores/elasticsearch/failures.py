@@ -49,9 +49,10 @@ class Failure:
         return kind(f"{self.what} {kept} {self.cure}")
 
 
-def diagnosed(error: Exception, where: str) -> Failure | None:  # noqa: PLR0911 - one kind, one answer
-    """Tell what an error of the client of the hosts ``where`` means; ``None`` for a bug of ours."""
-    import elastic_transport  # both are there: they raised it
+def diagnosed(error: Exception, where: str) -> Failure:
+    """Tell what an error of the client means, whose hosts are ``where``."""
+    import aiohttp  # all are there: they raised it
+    import elastic_transport
     import elasticsearch
 
     if isinstance(error, elasticsearch.UnsupportedProductError):
@@ -59,9 +60,12 @@ def diagnosed(error: Exception, where: str) -> Failure | None:  # noqa: PLR0911 
             f"What answers at {where} is not Elasticsearch (it does not say so in X-Elastic-Product).",
             "Set MEM1_ES_HOSTS to an Elasticsearch 8 or 9; OpenSearch and others are not supported.",
         )
-    if isinstance(error, elastic_transport.TlsError):
+    # The client makes an error of the network of this, and drops what it was.
+    mismatch = isinstance(error.__context__, aiohttp.ServerFingerprintMismatch)
+    if mismatch or isinstance(error, elastic_transport.TlsError):
+        why = "its certificate has another fingerprint" if mismatch else _said(error)
         return Failure(
-            f"The TLS connection to {where} was refused: {_said(error)}.",
+            f"The TLS connection to {where} was refused: {why}.",
             "Set MEM1_ES_CA_FILE to the certificate of its authority, or MEM1_ES_FINGERPRINT to the "
             "SHA-256 of its own; use http:// in MEM1_ES_HOSTS where the cluster speaks no TLS.",
         )
@@ -82,9 +86,7 @@ def diagnosed(error: Exception, where: str) -> Failure | None:  # noqa: PLR0911 
     if isinstance(error, elasticsearch.ApiError):
         said = error.body.get("error") if isinstance(error.body, dict) else None
         return refused(error.status_code, said or str(error.body)[:_SHOWN])
-    if isinstance(error, elastic_transport.TransportError):  # an answer that is no JSON
-        return strange(where)
-    return None
+    return strange(where)  # an answer that is no JSON
 
 
 def strange(where: str) -> Failure:

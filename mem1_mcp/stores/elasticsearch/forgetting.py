@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from mem1_mcp.stores.elasticsearch.ledger import Ledger, ProfileAt, Row, TopicEnd
     from mem1_mcp.types import Confirmation
 
-_PLACES = 60_000  # the cluster takes 65,536 in a query
-
 
 async def select(indices: Indices, ledger: Ledger, selection: Selection, limit: int, skip: int) -> Selected:
     """Find what a selection takes as things stand."""
@@ -42,7 +40,7 @@ async def select(indices: Indices, ledger: Ledger, selection: Selection, limit: 
 def _condition(selection: Selection, mark: Mark) -> dict[str, Any]:
     if selection.everything or selection.topic is not None:
         return hiding(selection.topic, mark.call)
-    return {"terms": {"place": selection.places[:_PLACES]}}
+    return {"terms": {"place": selection.places}}
 
 
 def _takes(selection: Selection, mark: Mark, row: Row) -> bool:

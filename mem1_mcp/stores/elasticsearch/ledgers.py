@@ -12,12 +12,12 @@ import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 from pydantic import TypeAdapter
 
-from mem1_mcp.errors import NotCertainError, StoreBusyError, StoreError
+from mem1_mcp.errors import Mem1Error, NotCertainError, StoreBusyError, StoreError
 from mem1_mcp.stores.elasticsearch.ledger import Ledger
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from mem1_mcp.stores.elasticsearch.connection import Found, Seen
     from mem1_mcp.stores.elasticsearch.indices import Indices
-
-    Change = Callable[[Ledger], Awaitable[tuple[Ledger, Any]]]
 
 _Result = TypeVar("_Result")
 
@@ -96,7 +94,8 @@ class Ledgers:
         while True:
             try:
                 changed, result = await change(known.ledger)
-            except Exception:
+            except Mem1Error:
+                # What is known without reading may be old, and this no longer so.
                 if known.fresh:
                     raise
                 changed = known.ledger
