@@ -128,7 +128,9 @@ def _settings_table(chosen: settings.Settings) -> Table:
             value = chosen.backend
         if name == "timezone" and value is None:
             value = f"{chosen.zone} (this machine's)"
-        shown = "–" if value is None else str(value)
+        if isinstance(value, tuple):
+            value = ",".join(value)
+        shown = "–" if value in (None, "") else str(value)
         whence = "environment" if name in given else "default"
         table.add_row(f"{settings.PREFIX}{name.upper()}", shown, whence)
     return table
