@@ -58,6 +58,7 @@ class Trait(IntFlag):
     NUMBER = 4  # holds a number
     NAME = 8  # holds a name, a title or a quotation
     SHORT = 16  # says little outside its questions
+    ADDRESSES = 32  # speaks of the other only: "you" and no "I"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import anyio
 import pytest
 
 import mem1_mcp
+from mem1_mcp.text.terms import VERSION
 from tests.conftest import Host
 from tests.test_stdio import COMMAND, connected
 
@@ -37,7 +38,7 @@ def newer(tmp_path: Path, older: Environment) -> Environment:
     shutil.copytree(Path(mem1_mcp.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     terms = package / "text" / "terms.py"
     text = terms.read_text(encoding="utf-8")
-    text = text.replace("VERSION = 1\n", "VERSION = 2\n")
+    text = text.replace(f"VERSION = {VERSION}\n", f"VERSION = {VERSION + 1}\n")
     text = text.replace(
         "    if text.isascii():\n",
         '    text = text.replace("colour", "color")\n    if text.isascii():\n',
@@ -91,7 +92,7 @@ async def test_a_newer_version_indexes_anew_while_an_older_goes_on(
 
     code, told = await doctor(tmp_path, older)
     assert code == 1
-    assert "terms version 2, this program's is 1" in told
+    assert f"terms version {VERSION + 1}, this program's is {VERSION}" in told
     assert "A newer mem1-mcp uses this memory too" in told
     code, told = await doctor(tmp_path, newer)
     assert code == 0

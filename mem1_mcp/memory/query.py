@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mem1_mcp.memory.lines import at_local
@@ -16,6 +17,7 @@ from mem1_mcp.memory.ranking import (
     stand_ins,
 )
 from mem1_mcp.text.dates import days_in_years, named_times
+from mem1_mcp.text.english import FUNCTION_WORDS
 from mem1_mcp.text.terms import normalise, query_terms, split
 from mem1_mcp.text.traits import wanted_traits
 from mem1_mcp.types import Period
@@ -25,19 +27,30 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from mem1_mcp.protocols import Store
+    from mem1_mcp.text.dates import NamedTimes
     from mem1_mcp.types import Role, Scope, Statistics
 
 # A query is a sentence, not a document: what is beyond this adds nothing but work.
 _MAX_CHARACTERS = 2000
 _MAX_TERMS = 64
 _MAX_UNKNOWN = 5  # words that are looked up by their likeness
-_MONTH = 0.6  # lying in a month that is named: as much as a common word
+_DAY = 2.0  # lying on a day that is named: as much as two terms that one message holds
+_MONTH, _YEAR = 2.0, 1.0  # lying in a month or a year that is named: as much as a common word
 _FIRST_YEAR, _LAST_YEAR = 1900, 2200  # the calendar has no room for zones at its ends
 _FUZZY_LETTERS = 4  # shorter words have too many look-alikes
 
 _WORD = re.compile(r"[a-z0-9]+")
 _FIRST_PERSON = re.compile(r"\b(?:i|me|my|mine|myself|we|our|us)\b|[我俺咱]", re.IGNORECASE)
 _SECOND_PERSON = re.compile(r"\b(?:you|your|yours)\b|[你您]", re.IGNORECASE)
+_ASSISTANT_TOLD = re.compile(
+    r"\byou (?:(?:ever|just|also|already|once) )?"
+    r"(?:tell|told|recommend|suggest|sa[iy]|advise|g[ai]ve|mention|explain|propose|wr[io]te|offer"
+    r"|teach|taught|answer|call)"
+    r"|[你您](?:曾经?|之前|上次|以前|刚才|昨天|还|又|都|在[^，,。]{1,8})?(?:给|告诉|推荐|建议|说|提|讲|介绍|教|回[答复]|写|向)",
+    re.IGNORECASE,
+)
+_CAPITALISED = re.compile(r"\b[A-Z][a-z]{2,}\b")
+_JOINABLE_LETTERS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +65,15 @@ class Query:
 async def prepare(store: Store, scope: Scope, text: str, now: datetime) -> Query:
     """Weigh a question by this user's own statistics; ``now`` carries the user's time zone."""
     text = text[:_MAX_CHARACTERS]
-    terms = query_terms(text)[:_MAX_TERMS]
-    statistics = await store.statistics(scope.user, terms)
-    searched = normalise(text)
-    words = frozenset(_WORD.findall(searched))
-    named = [name for name in statistics.names if _names(searched, words, name)]
-    about = _without_names(terms, named)
-    search = tuple([term async for term in _search_terms(store, scope.user, about, statistics)])
-    days, months = _periods(text, now, statistics)
+    times = named_times(text, now.date())
+    terms = query_terms(times.rest)[:_MAX_TERMS] or query_terms(text)[:_MAX_TERMS]
+    compounds = _compounds(terms)
+    statistics = await store.statistics(scope.user, (*terms, *compounds))
+    named, called = _speakers(text, statistics.names)
+    about = tuple(term for term in terms if term not in called) or terms
+    known = tuple(term for term in compounds if statistics.found_in[term])
+    search = tuple([term async for term in _search_terms(store, scope.user, (*about, *known), statistics)])
+    days, months = _periods(times, now, statistics)
     wanted = Wanted(
         terms=search,
         days=days,
@@ -89,36 +103,60 @@ async def _search_terms(
                 yield SearchTerm(word, inverse_frequency(statistics.messages, times), share=0.6)
 
 
-def _names(searched: str, words: frozenset[str], name: str) -> bool:
-    """Whether a folded text names a speaker: the whole name, or one of its words."""
-    folded = normalise(name)
-    if not folded.isascii():
-        return folded in searched
-    return any(len(part) > 1 and part in words for part in _WORD.findall(folded))
+def _compounds(terms: tuple[str, ...]) -> tuple[str, ...]:
+    """Join words that stand side by side: what one writes "road trip" another writes "roadtrip"."""
+    return tuple(
+        first + second
+        for first, second in pairwise(terms)
+        if all(
+            len(word) >= _JOINABLE_LETTERS and word.isascii() and word.isalpha() for word in (first, second)
+        )
+    )
 
 
-def _without_names(terms: tuple[str, ...], named: list[str]) -> tuple[str, ...]:
-    """Leave the speakers' names out: everything in a conversation is about them."""
-    of_names = {term for name in named for term in split(name).content}
-    return tuple(term for term in terms if term not in of_names) or terms
+def _speakers(text: str, names: tuple[str, ...]) -> tuple[list[str], set[str]]:
+    """Return the speakers that a question names, and the terms it names them by.
+
+    Those say nothing else: everything in a conversation is about its speakers.
+    """
+    searched = normalise(text)
+    words = frozenset(_WORD.findall(searched))
+    short = {found[0].lower() for found in _CAPITALISED.finditer(text) if found.start()} - FUNCTION_WORDS
+    named: list[str] = []
+    called: set[str] = set()
+    for name in names:
+        folded = normalise(name)
+        parts = _WORD.findall(folded)
+        # Mel is Melanie: the beginning of a name, written as one.
+        shortened = {word for word in short for part in parts if part.startswith(word)}
+        whole = (
+            folded in searched
+            if not folded.isascii()
+            else any(len(part) > 1 and part in words for part in parts)
+        )
+        if whole or shortened:
+            named.append(name)
+            called.update(split(" ".join((name, *shortened))).content)
+    return named, called
 
 
 def _role(text: str) -> Role | None:
     """Tell whose words are asked for where nobody is named: "I" is the user, "you" the assistant.
 
-    "What did you tell me" names both, which is as good as nobody.
+    Who asks what the assistant told them asks for its words; where both are in it otherwise, for
+    their own, as in "Do you remember my birthday?"
     """
-    user, assistant = bool(_FIRST_PERSON.search(text)), bool(_SECOND_PERSON.search(text))
-    if user == assistant:
-        return None
-    return "user" if user else "assistant"
+    if _ASSISTANT_TOLD.search(text):
+        return "assistant"
+    if _FIRST_PERSON.search(text):
+        return "user"
+    return "assistant" if _SECOND_PERSON.search(text) else None
 
 
 def _periods(
-    text: str, now: datetime, statistics: Statistics
+    times: NamedTimes, now: datetime, statistics: Statistics
 ) -> tuple[tuple[Period, ...], tuple[Period, ...]]:
     zone = now.tzinfo
-    times = named_times(text, now.date())
     known = [
         named for named in times.days if named.first.year >= _FIRST_YEAR and named.last.year <= _LAST_YEAR
     ]
@@ -127,7 +165,7 @@ def _periods(
         at_local(at, now.tzinfo or UTC).year for at in (statistics.first_at, statistics.last_at)
     )
     years = range(known_from, known_to + 1)
-    worth = day_weight(statistics.messages)
+    worth = _DAY * day_weight(statistics.messages)
     days = []
     for named in known:
         nearest = sorted(days_in_years(named, years), key=lambda span: abs(span[0] - now.date()))
@@ -138,7 +176,11 @@ def _periods(
             if length == 1:
                 near = timedelta(days=1)
                 days.append(Period(*_span(first - near, last + near, zone), worth * share / 2))
-    months = tuple(Period(*_span(*span, zone), _MONTH) for word in words for span in _months(word, years))
+    months = tuple(
+        Period(*_span(*span, zone), _YEAR if word.lstrip("@").isdigit() else _MONTH)
+        for word in words
+        for span in _months(word, years)
+    )
     return tuple(days), months
 
 

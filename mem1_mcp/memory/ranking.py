@@ -39,13 +39,17 @@ REACH = max(_BEFORE, _AFTER)  # how far around a message its context goes
 _GAP = REACH + 1  # messages further apart do not touch
 
 _SATURATION = 0.8
-_LENGTH_SHARE = 0.4
+_LENGTH_SHARE = 0.5
+_RARITY = 1.15  # exponent: rare terms count for somewhat more than the logarithm of their rarity
 
-_SPEAKER = 1.3  # more pays until a question names the wrong person
-_TIME = 1.4
-_NAME = 1.2
+_SPEAKER = 1.5  # more pays until a question names the wrong person
+_TIME = 1.6
+_NAME = 1.3
 _NUMBER = 1.1
 _SHORT = 0.8
+_ADDRESSES = 0.85
+# Longer messages say more, beyond what their terms say: length in terms, from and up to, and exponent.
+_SHORTEST, _USUAL, _LONGEST, _SAYS_MORE = 3, 15, 60, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class Wanted:
 
 def inverse_frequency(messages: int, found_in: int) -> float:
     """Weigh a term by its rarity among one user's messages."""
-    return log(1 + (messages - found_in + 0.5) / (found_in + 0.5))
+    return float(log(1 + (messages - found_in + 0.5) / (found_in + 0.5)) ** _RARITY)
 
 
 def promising(candidates: Mapping[int, float], limit: int) -> list[int]:
@@ -161,7 +165,7 @@ def _time(said_at: int, wanted: Wanted) -> float:
 
 def _prior(windows: Windows, index: int, wanted: Wanted) -> float:
     """Return how much likelier than its words say a message is the answer."""
-    prior = _prior_of_kind(windows.traits[index], wanted.traits)
+    prior = _prior_of_kind(windows.traits[index], wanted.traits) * _prior_of_length(windows.lengths[index])
     if wanted.speaker is not None:
         return prior * _SPEAKER if windows.names[index] == wanted.speaker else prior
     return prior * _SPEAKER if windows.roles[index] == wanted.role else prior
@@ -170,10 +174,17 @@ def _prior(windows: Windows, index: int, wanted: Wanted) -> float:
 @cache
 def _prior_of_kind(traits: int, wanted: int) -> float:
     prior = _SHORT if traits & Trait.SHORT else 1.0
+    if traits & Trait.ADDRESSES:
+        prior *= _ADDRESSES
     for trait, factor in ((Trait.TIME, _TIME), (Trait.NAME, _NAME), (Trait.NUMBER, _NUMBER)):
         if traits & wanted & trait:
             prior *= factor
     return prior
+
+
+@cache
+def _prior_of_length(length: int) -> float:
+    return float((min(max(length, _SHORTEST), _LONGEST) / _USUAL) ** _SAYS_MORE)
 
 
 def day_weight(messages: int) -> float:

@@ -11,7 +11,7 @@ Patterns repeat nothing without bound, so a query costs time in proportion to it
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import chain
 
@@ -33,19 +33,21 @@ class NamedDays:
 class NamedTimes:
     """What a query names, in the order of its words and each once.
 
-    Months and years are too wide to be days: they are ``words``, spelt as `date_words` does.
+    Months and years are too wide to be days: they are ``words``, spelt as `date_words` does. ``rest``
+    is the query without the Chinese characters of its times: the 月 and 日 of 5月2日 are in any date.
     """
 
     days: tuple[NamedDays, ...] = ()
     words: tuple[str, ...] = ()
+    rest: str = field(default="", compare=False)
 
 
 def named_times(query: str, today: date) -> NamedTimes:
     """Find the times in ``query`` as somebody means them who asks on ``today``; never raises."""
     if not _MAYBE.search(query):
-        return NamedTimes()
+        return NamedTimes(rest=query)
     # Not NFKC: normalising 20,000 combining marks takes a third of a second.
-    text = " ".join(query.translate(_FOLDED).split())
+    text = said = " ".join(query.translate(_FOLDED).split())
     found: list[tuple[int, _Times]] = []
     for pattern, read in _ENGLISH if text.isascii() else _CHINESE + _ENGLISH:
         matches = list(pattern.finditer(text))
@@ -59,6 +61,9 @@ def named_times(query: str, today: date) -> NamedTimes:
     return NamedTimes(
         days=tuple(time for time in times if isinstance(time, NamedDays)),
         words=tuple(time for time in times if isinstance(time, str)),
+        rest="".join(
+            " " if left == "\0" and not was.isascii() else was for left, was in zip(text, said, strict=True)
+        ),
     )
 
 

@@ -21,7 +21,7 @@ from mem1_mcp.text import chinese, english
 from mem1_mcp.text.traits import traits_of
 from mem1_mcp.types import Indexed
 
-VERSION = 1
+VERSION = 2
 
 _MAX_TERM = 64  # characters; what is longer is no word but data, and is cut into such lengths
 

@@ -34,6 +34,12 @@ _TIME_ZH = re.compile(
 )
 _NUMBER_ZH = re.compile(r"[一二三四五六七八九十百千万两几半][个只条次位本件张岁元块斤遍种家套部篇]")
 _NAME = re.compile(r"[a-z0-9,;:'’)]\s[A-Z][a-z]|[\"“”「」『』《》]|\s'[A-Z]")
+_I_WORDS = frozenset(
+    {"i", "me", "my", "mine", "we", "us", "our", "i'm", "i've", "i'd", "i'll", "we're", "we've"}
+)
+_YOU_WORDS = frozenset({"you", "your", "yours", "you're", "you've"})
+_I_ZH = re.compile("[我俺咱]")
+_YOU_ZH = re.compile("[你您]")
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？\n])")
 
 _ASKS_WHEN = re.compile(
@@ -68,6 +74,9 @@ def traits_of(text: str, words: AbstractSet[str]) -> Trait:
         traits |= Trait.NUMBER
     if _NAME.search(text):
         traits |= Trait.NAME
+    to_other = not _YOU_WORDS.isdisjoint(words) or _YOU_ZH.search(text)
+    if to_other and _I_WORDS.isdisjoint(words) and not _I_ZH.search(text):
+        traits |= Trait.ADDRESSES
     return traits
 
 
