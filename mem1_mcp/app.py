@@ -17,13 +17,13 @@ import anyio
 from pydantic import ValidationError
 
 from mem1_mcp.errors import Mem1Error
-from mem1_mcp.memory import Jobs, Memory
+from mem1_mcp.memory import Jobs, Meaning, Memory
 from mem1_mcp.settings import unknown_names
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from mem1_mcp.protocols import Store
+    from mem1_mcp.protocols import Embedder, Store, TextKind
     from mem1_mcp.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,9 @@ _LAST_SECONDS, _LAST_HTTP_SECONDS = 1.8, 1.9
 _TALKATIVE = (
     "elastic_transport",
     "elasticsearch",
+    "fastembed",
     "mcp",
+    "openai",
     "sse_starlette",
     "uvicorn",
     "httpx2",
@@ -51,20 +53,46 @@ def wall_clock() -> int:
 @asynccontextmanager
 async def open_memory(settings: Settings) -> AsyncGenerator[Memory]:
     """Open the memory that the settings name, for as long as the block lasts."""
-    store = _store(settings)
+    embedder = _embedder(settings)
+    meaning = None if embedder is None else Meaning(embedder)
+    store = _store(settings, None if embedder is None else embedder.space)
     try:
-        jobs = Jobs(store, wall_clock)
-        yield Memory(store, wall_clock, settings.zone, jobs, masking=settings.mask_secrets)
+        jobs = Jobs(store, wall_clock, meaning=meaning)
+        yield Memory(store, wall_clock, settings.zone, jobs, settings.mask_secrets, meaning)
     finally:
         with anyio.CancelScope(shield=True):
             await store.close()
+            if meaning is not None:
+                await meaning.close()
 
 
-def _store(settings: Settings) -> Store:
+def _embedder(settings: Settings) -> Embedder | None:
+    prefixes: dict[TextKind, str] = {
+        "query": settings.embeddings_query_prefix,
+        "passage": settings.embeddings_passage_prefix,
+    }
+    if settings.embeddings == "openai":
+        from mem1_mcp.embedders import openai
+
+        key = settings.embeddings_api_key
+        return openai.OpenAIEmbedder(
+            settings.embeddings_model or openai.DEFAULT_MODEL,
+            settings.embeddings_base_url,
+            None if key is None else key.get_secret_value(),
+            prefixes,
+        )
+    if settings.embeddings == "fastembed":
+        from mem1_mcp.embedders import local
+
+        return local.LocalEmbedder(settings.embeddings_model or local.DEFAULT_MODEL, prefixes)
+    return None
+
+
+def _store(settings: Settings, space: str | None) -> Store:
     if settings.backend == "sqlite":
         from mem1_mcp.stores.sqlite import SqliteStore  # either store without the other's library
 
-        return SqliteStore(settings.memory_dir, wall_clock)
+        return SqliteStore(settings.memory_dir, wall_clock, space=space)
     from mem1_mcp.stores.elasticsearch import Cluster, ElasticsearchStore
 
     password, api_key = settings.es_password, settings.es_api_key
@@ -79,7 +107,7 @@ def _store(settings: Settings) -> Store:
         index=settings.es_index,
         shards=settings.es_shards,
     )
-    return ElasticsearchStore(cluster, wall_clock)
+    return ElasticsearchStore(cluster, wall_clock, space)
 
 
 async def revoke_token(settings: Settings, token_id: str) -> bool:

@@ -11,6 +11,7 @@
     - StoreTooNewError         a newer version of this program wrote the store
     - NotCertainError          it may have been done or not: the disk, or the cluster, failed within it
     - LeaseLostError           another process has taken over the job; leave it to that one
+  + EmbedderError              no vectors could be made; recall goes on by words, nothing is lost
 
 The text of each reaches the model or the person as it is, so it says what failed, what was kept
 and what to do. Everything else that is raised is a bug.
@@ -66,3 +67,7 @@ class NotCertainError(StoreError):
 
 class LeaseLostError(StoreError):
     """The lease of a job ran out or the job is gone; what was done of it until now stays done."""
+
+
+class EmbedderError(Mem1Error):
+    """What makes vectors failed, was too slow or answered garbage. Says which and why."""

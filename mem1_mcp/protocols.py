@@ -12,7 +12,7 @@ secrets are no user's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -35,8 +35,11 @@ if TYPE_CHECKING:
         Stored,
         Token,
         Topic,
+        Vectors,
         Windows,
     )
+
+TextKind = Literal["query", "passage"]
 
 
 class Clock(Protocol):
@@ -53,6 +56,29 @@ class Progress(Protocol):
         self, progress: float, total: float | None = None, message: str | None = None
     ) -> None:
         """Take note that ``progress`` of ``total`` is done; never less than the last time."""
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors that lie near each other where the texts mean the same."""
+
+    @property
+    def space(self) -> str:
+        """Names the model and how passages are handed to it: vectors of two spaces are never compared."""
+
+    @property
+    def at_once(self) -> int:
+        """How many texts it takes in one call."""
+
+    async def embed(self, texts: Sequence[str], kind: TextKind) -> Sequence[Sequence[float]]:
+        """Return a vector for each text, in their order, as the model gave them.
+
+        Raises:
+            EmbedderError: it could not be done, or what came is no list of numbers.
+
+        """
+
+    async def close(self) -> None:
+        """Release everything."""
 
 
 async def silently(progress: float, total: float | None = None, message: str | None = None) -> None:
@@ -101,6 +127,19 @@ class Store(Protocol):
         Only neighbours in the same conversation; nothing said after ``scope.until``. Places where
         nothing is are passed over.
         """
+
+    async def vectors(self, user: str) -> Vectors:
+        """Say how this user's messages stand with vectors of the store's space."""
+
+    async def nearest(self, scope: Scope, vector: bytes, limit: int) -> Mapping[int, float]:
+        """Return the ``limit`` messages in scope whose vectors are nearest: place to cosine.
+
+        A vector is of unit length, each number a signed byte of its 127-fold. Empty where those of the
+        store's space have other dimensions.
+        """
+
+    async def similarities(self, user: str, vector: bytes, places: Collection[int]) -> Mapping[int, float]:
+        """Return the cosines of the messages at these places; those without a vector are passed over."""
 
     async def messages(self, user: str, places: Sequence[int]) -> tuple[Stored, ...]:
         """Return the messages at these places in the order asked; unknown ones are passed over."""
@@ -181,6 +220,23 @@ class Store(Protocol):
         """Replace the index of these messages; return the job with its progress behind the last.
 
         Messages that were forgotten meanwhile are passed over.
+
+        Raises:
+            LeaseLostError: another owner has the job.
+
+        """
+
+    async def unembedded(self, job: Job, limit: int) -> Mapping[int, str]:
+        """Return about ``limit`` messages that have no vector of the store's space: place to content.
+
+        In the order in which they came.
+        """
+
+    async def keep_vectors(self, job: Job, vectors: Mapping[int, bytes], lease_ms: int) -> None:
+        """Keep vectors of the store's space; an empty one says that none can be made of the message.
+
+        Vectors of other dimensions than those kept begin the space anew. Messages that were forgotten
+        meanwhile are passed over.
 
         Raises:
             LeaseLostError: another owner has the job.

@@ -104,6 +104,14 @@ def _url(text: str) -> str:
     return f"{scheme or 'http'}://{host}{port}"
 
 
+def _endpoint(text: str) -> str:
+    scheme, _, rest = text.rstrip("/").partition("://")
+    host, _, _ = rest.partition("/")
+    if scheme not in ("http", "https") or not _HOST.fullmatch(host):
+        raise ValueError("must be a URL such as http://127.0.0.1:11434/v1; a key goes into its own setting")
+    return text.rstrip("/")
+
+
 def _file(path: Path) -> Path:
     if not (expanded := _expanded(path)).is_file():
         raise ValueError("is no file")
@@ -199,6 +207,30 @@ class Settings(BaseSettings):
         1,
         description="Primary shards of an index when it is made; 1 does for some 10 million messages.",
     )
+    embeddings: Literal["none", "openai", "fastembed"] = Field(
+        "none",
+        description="What makes vectors, by which recall finds what shares no word with a question: "
+        "`openai` is any endpoint with OpenAI's API, `fastembed` a model on this machine (install "
+        "`mem1-mcp[local]`).",
+    )
+    embeddings_model: str | None = Field(
+        None,
+        description="Model that makes vectors, as the endpoint or fastembed names it; for `fastembed` also "
+        "the folder of an ONNX model. Unset: `text-embedding-3-small`, or "
+        "`sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2`.",
+    )
+    embeddings_base_url: Annotated[str, AfterValidator(_endpoint)] | None = Field(
+        None,
+        description="Address of the endpoint for `openai`, such as `http://127.0.0.1:11434/v1`. Unset: "
+        "OpenAI's own, which gets what is remembered.",
+    )
+    embeddings_api_key: SecretStr | None = Field(None, description="Key for `MEM1_EMBEDDINGS_BASE_URL`.")
+    embeddings_query_prefix: str = Field(
+        "", description="Put before a question, for models that want it, such as `query: `."
+    )
+    embeddings_passage_prefix: str = Field(
+        "", description="Put before a message, for models that want it, such as `passage: `."
+    )
     http_host: str = Field("127.0.0.1", description="Address that `mem1-mcp serve --http` listens on.")
     http_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
         8765, description="Port that `mem1-mcp serve --http` listens on; `0` takes a free one."
@@ -292,9 +324,28 @@ def load(**given: object) -> Settings:
             for problem in error.errors(include_url=False)
         )
         raise SettingsError(f"Check the server's environment. {wrong}.") from None
-    if loaded.backend == "elasticsearch" and (clash := _wrong_together(loaded)):
+    clash = _wrong_in_embeddings(loaded)
+    if loaded.backend == "elasticsearch":
+        clash = _wrong_together(loaded) or clash
+    if clash:
         raise SettingsError(f"Check the server's environment. {clash}.")
     return loaded
+
+
+def _wrong_in_embeddings(given: Settings) -> str | None:
+    """Say what can't be used beside the choice of what makes vectors."""
+    own = given.embeddings_base_url or given.embeddings_api_key
+    if given.embeddings == "openai" and not own:
+        return (
+            "MEM1_EMBEDDINGS_BASE_URL: MEM1_EMBEDDINGS=openai needs it, or MEM1_EMBEDDINGS_API_KEY for "
+            "OpenAI itself; set it to an endpoint such as http://127.0.0.1:11434/v1"
+        )
+    if given.embeddings != "openai" and own:
+        return (
+            "MEM1_EMBEDDINGS: MEM1_EMBEDDINGS_BASE_URL or _API_KEY is set, which only openai uses; set it "
+            "to openai, or take those out"
+        )
+    return None
 
 
 def _wrong_together(given: Settings) -> str | None:

@@ -208,6 +208,18 @@ class Windows:
 
 
 @dataclass(frozen=True, slots=True)
+class Vectors:
+    """How a user's messages stand with vectors of one space.
+
+    ``current`` is false while the store holds those of another space, which are never compared with
+    these. ``waiting`` counts calls of ``remember`` whose messages have none yet.
+    """
+
+    current: bool
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class Topic:
     """A topic with what is in it; ``last_at`` is when its latest message was said."""
 
@@ -375,8 +387,8 @@ class Token:
     expires_at: int | None = None
 
 
-JobKind = Literal["erasure", "reindexing"]
-JOB_KINDS: tuple[JobKind, ...] = ("erasure", "reindexing")
+JobKind = Literal["erasure", "reindexing", "embedding"]
+JOB_KINDS: tuple[JobKind, ...] = ("erasure", "reindexing", "embedding")
 
 
 @dataclass(frozen=True, slots=True)

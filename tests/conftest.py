@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import anyio
@@ -33,7 +33,12 @@ from mem1_mcp.settings import Settings
 from mem1_mcp.stores.elasticsearch import Cluster, ElasticsearchStore
 from mem1_mcp.stores.sqlite import SqliteStore
 
-Opening = Callable[[], Store]
+
+class Opening(Protocol):
+    """Opens a store; ``space`` names the model whose vectors it keeps."""
+
+    def __call__(self, space: str | None = None) -> Store: ...
+
 
 pytest_plugins = ["tests.engines"]
 
@@ -149,12 +154,12 @@ def engine() -> str:
 def another(engine: str, folder: Path, clock: HandClock, request: pytest.FixtureRequest) -> Opening:
     """Opens the store of ``store`` once more, as another process would."""
     if engine == "sqlite":
-        return lambda: SqliteStore(folder, clock)
+        return lambda space=None: SqliteStore(folder, clock, space=space)
     hosts = tuple(str(request.getfixturevalue("elasticsearch_url")).split(","))
     # Otherwise a test's few calls would never leave the ledger.
     recent = 1 if engine == "indexed" else 64
     cluster = Cluster(hosts, prefix=request.getfixturevalue("index_prefix"), recent_calls=recent)
-    return lambda: ElasticsearchStore(cluster, clock)
+    return lambda space=None: ElasticsearchStore(cluster, clock, space)
 
 
 @pytest.fixture

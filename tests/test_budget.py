@@ -163,7 +163,7 @@ MEMORIES = st.lists(
 def test_lines_are_the_first_memories_in_their_order_within_the_budget(
     memories: list[Stored], weights: dict[str, float], max_tokens: int
 ) -> None:
-    lines = choose(memories, weights, max_tokens, NOW, ZONE)
+    lines = choose(memories, weights, max_tokens, (NOW, ZONE))
 
     assert [line.stored for line in lines] == memories[: len(lines)]
     assert bool(lines) == bool(memories)
@@ -175,7 +175,7 @@ def test_lines_are_the_first_memories_in_their_order_within_the_budget(
 def test_what_fits_is_shown_whole_and_what_is_long_as_a_snippet() -> None:
     short, long = stored("I am allergic to peanuts."), stored(ENGLISH * 40 + "Peanuts! " + ENGLISH * 40)
 
-    lines = choose([short, long], weights_of("peanuts"), 1500, NOW, ZONE)
+    lines = choose([short, long], weights_of("peanuts"), 1500, (NOW, ZONE))
 
     whole, cut = (line.text for line in lines)
     assert whole == short.content
@@ -184,14 +184,14 @@ def test_what_fits_is_shown_whole_and_what_is_long_as_a_snippet() -> None:
 
 
 def test_the_first_memory_is_shown_however_small_the_budget_is() -> None:
-    (line,) = choose([stored(ENGLISH * 40)], {}, 25, NOW, ZONE)
+    (line,) = choose([stored(ENGLISH * 40)], {}, 25, (NOW, ZONE))
 
     assert line.line.startswith("[m0.5] 2026-05-20 Wed 12:00 · today · home · user: It rained")
     assert estimate_tokens(line.line) < 25
 
 
 def test_a_memory_is_one_line_whatever_it_holds() -> None:
-    (line,) = choose([stored("one\n\n two\r\nthree\u2028four ")], {}, 500, NOW, ZONE)
+    (line,) = choose([stored("one\n\n two\r\nthree\u2028four ")], {}, 500, (NOW, ZONE))
 
     assert line.line.endswith("user: one ⏎ two ⏎ three ⏎ four")
     assert len(line.line.splitlines()) == 1

@@ -5,6 +5,7 @@ call.
 """
 
 from mem1_mcp.memory.jobs import Jobs
+from mem1_mcp.memory.meaning import Meaning
 from mem1_mcp.memory.service import Memory
 
-__all__ = ["Jobs", "Memory"]
+__all__ = ["Jobs", "Meaning", "Memory"]

@@ -17,19 +17,21 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from mem1_mcp.errors import LeaseLostError, StoreBusyError, StoreError
+from mem1_mcp.errors import EmbedderError, LeaseLostError, StoreBusyError, StoreError
 from mem1_mcp.text.terms import index
 from mem1_mcp.types import JOB_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mem1_mcp.memory.meaning import Meaning
     from mem1_mcp.protocols import Clock, Store
     from mem1_mcp.types import Indexed, Job, JobKind
 
 log = logging.getLogger(__name__)
 
 _LEASE_MS = 15_000
+_EMBEDDING_LEASE_MS = 180_000  # the longest an embedder takes for a batch, twice
 _FIRST_LOOK_SECONDS = 2.0  # a host that starts has better things to do
 _POLL_SECONDS = 15.0  # a lease: what a killed process left is taken up soon
 _TURN_SECONDS = 0.02  # between steps, in which others write
@@ -37,17 +39,23 @@ _SHARE_SECONDS = 2.0  # then another job has its turn
 _INDEXED_AT_ONCE = 50  # messages a step
 
 _FIRST_RETRY_MS, _LONGEST_RETRY_MS, _LONGEST_BUSY_MS = 1_000, 600_000, 5_000
-_ATTEMPTS = 5  # then a job is parked; erasing is never given up
+_LONGEST_EMBEDDER_MS = 60_000
+_ATTEMPTS = 5  # then a job is parked; erasing is never given up, nor what waits for an endpoint
 
 
 class Jobs:
     """Finds and does jobs of all users of a store. Lives as long as its store.
 
-    ``lease_ms`` is how long others leave a job alone after its last step.
+    ``lease_ms`` is how long others leave a job alone after its last step. Without a ``meaning`` no
+    vectors are made.
     """
 
-    def __init__(self, store: Store, clock: Clock, lease_ms: int = _LEASE_MS) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, lease_ms: int = _LEASE_MS, meaning: Meaning | None = None
+    ) -> None:
         self._store = store
+        self._meaning = meaning
+        self._kinds = [kind for kind in JOB_KINDS if meaning or kind != "embedding"]
         self._clock = clock
         self._lease_ms = lease_ms
         self._owner = uuid.uuid4().hex
@@ -68,10 +76,14 @@ class Jobs:
     async def run_due(self) -> None:
         """Do what is due now, until there is nothing any more."""
         try:
-            while job := await self._store.claim_job(JOB_KINDS, self._owner, self._lease_ms):
+            while job := await self._store.claim_job(self._kinds, self._owner, self._lease_ms):
                 await self._do(job, anyio.current_time() + _SHARE_SECONDS, _TURN_SECONDS)
         except StoreError as error:
             log.warning("Work in the background will be tried again: %s", error)
+
+    def wake(self) -> None:
+        """Have a look for work now: there is some."""
+        self._woken.set()
 
     async def finish_soon(self, user: str, kind: JobKind, seconds: float) -> bool:
         """Do a user's job here and now; false when that takes longer, and ``run`` goes on with it."""
@@ -97,7 +109,7 @@ class Jobs:
             finished = await self._store.finish_job(job)
         except LeaseLostError:
             return False
-        except StoreError as error:
+        except (StoreError, EmbedderError) as error:
             await self._fail(job, error)
             return False
         except Exception as error:
@@ -126,15 +138,29 @@ class Jobs:
         if job.kind == "erasure":
             wait_ms = await self._store.erase_some(job, self._lease_ms)
             return None if wait_ms is None else (job, wait_ms)
+        if job.kind == "embedding":
+            return await self._embed_some(job)
         outdated = await self._store.outdated(job, _INDEXED_AT_ONCE)
         if not outdated:
             return None
         indexed = await anyio.to_thread.run_sync(_index_all, outdated)
         return await self._store.reindex(job, indexed, self._lease_ms), 0
 
-    async def _fail(self, job: Job, error: StoreError) -> None:
-        given_up = job.attempts + 1 >= _ATTEMPTS and job.kind != "erasure"
+    async def _embed_some(self, job: Job) -> tuple[Job, int] | None:
+        if self._meaning is None:
+            return None
+        # An endpoint may take its time.
+        await self._store.keep_vectors(job, {}, _EMBEDDING_LEASE_MS)
+        waiting = await self._store.unembedded(job, self._meaning.at_once)
+        vectors = await self._meaning.of_messages(list(waiting.values())) if waiting else []
+        await self._store.keep_vectors(job, dict(zip(waiting, vectors, strict=True)), self._lease_ms)
+        return (job, 0) if waiting else None
+
+    async def _fail(self, job: Job, error: StoreError | EmbedderError) -> None:
+        given_up = job.attempts + 1 >= _ATTEMPTS and job.kind == "reindexing"
         longest = _LONGEST_BUSY_MS if isinstance(error, StoreBusyError) else _LONGEST_RETRY_MS
+        if isinstance(error, EmbedderError):
+            longest = _LONGEST_EMBEDDER_MS
         pause = min(_FIRST_RETRY_MS << min(job.attempts, 16), longest)
         jittered = int(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
         # One that failed within a call too: what it woke finds that it is not due yet.
@@ -143,7 +169,8 @@ class Jobs:
         log.warning(
             "The job %s %s: %s", job.kind, "is given up" if parked else "will be tried again", error
         )
-        await self._store.postpone_job(job, error.reason, None if parked else self._clock() + jittered)
+        reason = error.reason if isinstance(error, StoreError) else str(error)
+        await self._store.postpone_job(job, reason, None if parked else self._clock() + jittered)
 
 
 def _index_all(contents: Mapping[int, str]) -> dict[int, Indexed]:

@@ -68,8 +68,7 @@ def choose(
     memories: Iterable[Stored],
     weights: Mapping[str, float],
     max_tokens: int,
-    now: int,
-    zone: tzinfo,
+    moment: tuple[int, tzinfo],
 ) -> list[Line]:
     """Write memories in their order until the budget is spent; long ones as snippets.
 
@@ -79,13 +78,13 @@ def choose(
     left = max_tokens
     for stored in memories:
         text = snippet(stored.content, weights, _SNIPPET_TOKENS)
-        line = write_line(stored, text, now, zone)
+        line = write_line(stored, text, *moment)
         over = estimate_tokens(line) + 1 - left
         if over > 0:
             if chosen:
                 break
             text = snippet(stored.content, weights, max(estimate_tokens(text) - over - 1, 1))
-            line = write_line(stored, text, now, zone)
+            line = write_line(stored, text, *moment)
         chosen.append(Line(stored, text, line))
         left -= estimate_tokens(line) + 1
     return chosen

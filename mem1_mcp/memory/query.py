@@ -55,11 +55,16 @@ _JOINABLE_LETTERS = 3
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question ready to be searched; ``weights`` are its terms for candidates and snippets."""
+    """A question ready to be searched.
+
+    ``weights`` are its terms for candidates and snippets, ``unnamed`` is its text without the speakers it
+    names, whose names would draw its vector to all they said.
+    """
 
     wanted: Wanted
     statistics: Statistics
     weights: dict[str, float]
+    unnamed: str
 
 
 async def prepare(store: Store, scope: Scope, text: str, now: datetime) -> Query:
@@ -69,7 +74,7 @@ async def prepare(store: Store, scope: Scope, text: str, now: datetime) -> Query
     terms = query_terms(times.rest)[:_MAX_TERMS] or query_terms(text)[:_MAX_TERMS]
     compounds = _compounds(terms)
     statistics = await store.statistics(scope.user, (*terms, *compounds))
-    named, called = _speakers(text, statistics.names)
+    named, called, unnamed = _speakers(text, statistics.names)
     about = tuple(term for term in terms if term not in called) or terms
     known = tuple(term for term in compounds if statistics.found_in[term])
     search = tuple([term async for term in _search_terms(store, scope.user, (*about, *known), statistics)])
@@ -83,7 +88,7 @@ async def prepare(store: Store, scope: Scope, text: str, now: datetime) -> Query
         role=None if named else _role(text),
     )
     weights = {term.term: term.weight * term.share for term in search}
-    return Query(wanted, statistics, weights)
+    return Query(wanted, statistics, weights, unnamed)
 
 
 async def _search_terms(
@@ -114,10 +119,10 @@ def _compounds(terms: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
-def _speakers(text: str, names: tuple[str, ...]) -> tuple[list[str], set[str]]:
-    """Return the speakers that a question names, and the terms it names them by.
+def _speakers(text: str, names: tuple[str, ...]) -> tuple[list[str], set[str], str]:
+    """Return the speakers that a question names, the terms it names them by, and the rest of it.
 
-    Those say nothing else: everything in a conversation is about its speakers.
+    Those terms say nothing else: everything in a conversation is about its speakers.
     """
     searched = normalise(text)
     words = frozenset(_WORD.findall(searched))
@@ -126,18 +131,34 @@ def _speakers(text: str, names: tuple[str, ...]) -> tuple[list[str], set[str]]:
     called: set[str] = set()
     for name in names:
         folded = normalise(name)
-        parts = _WORD.findall(folded)
-        # Mel is Melanie: the beginning of a name, written as one.
-        shortened = {word for word in short for part in parts if part.startswith(word)}
-        whole = (
-            folded in searched
-            if not folded.isascii()
-            else any(len(part) > 1 and part in words for part in parts)
-        )
-        if whole or shortened:
+        if folded.isascii():
+            parts = [part for part in _WORD.findall(folded) if len(part) > 1]
+            # Mel is Melanie: the beginning of a name, written as one.
+            said = {word for part in parts for word in (words & {part}) | _beginnings(part, short)}
+        else:
+            said = {folded} if folded in searched else set()
+        if said:
             named.append(name)
-            called.update(split(" ".join((name, *shortened))).content)
-    return named, called
+            called |= {folded, *said}
+    terms = {term for each in called for term in split(each).content}
+    return named, terms, _without(text, called)
+
+
+def _beginnings(word: str, of: set[str]) -> set[str]:
+    return {each for each in of if word.startswith(each)}
+
+
+def _without(text: str, words: set[str]) -> str:
+    """Take words out of a text, unless nothing is left then."""
+    if not words:
+        return text
+    longest_first = sorted(words, key=len, reverse=True)
+    # Chinese does not end a word; English may go on with 's.
+    pattern = "|".join(
+        rf"\b{re.escape(word)}(?:['’]s)?\b" if word.isascii() else re.escape(word) for word in longest_first
+    )
+    left = " ".join(re.sub(pattern, " ", text, flags=re.IGNORECASE).split())
+    return left if re.search(r"\w", left) else text
 
 
 def _role(text: str) -> Role | None:

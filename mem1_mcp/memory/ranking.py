@@ -15,7 +15,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, pairwise
-from math import log
+from math import fsum, log, sqrt
 from operator import mul
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,10 @@ _NAME = 1.3
 _NUMBER = 1.1
 _SHORT = 0.8
 _ADDRESSES = 0.85
+# Meaning beside words: a standard deviation of similarity, of the most that words give; who said it; and
+# how much of the question the best must say for that to be the most.
+_MEANING, _SAID_BY, _COVERED = 0.15, 0.15, 0.7
+_NEAR_SHARES = (0.1, 0.4, 1.0, 0.2)  # what similarity counts 2 and 1 before, itself, 1 after
 # Longer messages say more, beyond what their terms say: length in terms, from and up to, and exponent.
 _SHORTEST, _USUAL, _LONGEST, _SAYS_MORE = 3, 15, 60, 0.1
 
@@ -95,26 +99,66 @@ def promising(candidates: Mapping[int, float], limit: int) -> list[int]:
 
 
 def rank(
-    windows: Windows, places: Collection[int], wanted: Wanted, statistics: Statistics
+    windows: Windows,
+    places: Collection[int],
+    wanted: Wanted,
+    statistics: Statistics,
+    similarities: Mapping[int, float] | None = None,
 ) -> list[tuple[float, int]]:
     """Order the places by what they and their context say: (score, place), best first.
 
     Only eligible messages are returned; the others lend their context. Equal scores are ordered by
-    time, the newest first.
+    time, the newest first. ``similarities`` are cosines of the question's vector with those of the
+    messages in the windows; with them also what shares no word with the question is returned.
     """
     if not windows.places:
         return []
     line = _Line(windows, statistics)
     counted = [(term, line.counts(term.term)) for term in wanted.terms]
     chosen = frozenset(places)
-    ranked = []
+    by_words: dict[int, float] = {}
     for index, place in enumerate(windows.places):
         if place in chosen and windows.eligible[index]:
             score = line.score(counted, line.rows[index]) + _time(windows.said_at[index], wanted)
-            if score > 0:
-                ranked.append((score * _prior(windows, index, wanted), windows.said_at[index], place))
-    ranked.sort(reverse=True)
+            by_words[index] = score * _prior(windows, index, wanted)
+    if similarities:
+        scores = _with_meaning(by_words, line.flowing(similarities, windows.places), windows, wanted)
+    else:
+        scores = {index: score for index, score in by_words.items() if score > 0}
+    ranked = sorted(
+        ((score, windows.said_at[index], windows.places[index]) for index, score in scores.items()),
+        reverse=True,
+    )
     return [(score, place) for score, _, place in ranked]
+
+
+def all_words(wanted: Wanted) -> float:
+    """Return what a message would score that said every searched term as often as can be."""
+    return sum(term.weight for term in wanted.terms)
+
+
+def _with_meaning(
+    by_words: Mapping[int, float], by_meaning: Mapping[int, float], windows: Windows, wanted: Wanted
+) -> dict[int, float]:
+    """Add to each score how far its similarity stands out, in standard deviations.
+
+    Scores are added, not ranks: weak words would count as much as strong ones (reciprocal rank fusion
+    finds less here than words alone).
+    """
+    near = [by_meaning[index] for index in by_words]
+    if not near:
+        return {}
+    mean = fsum(near) / len(near)
+    spread = sqrt(fsum((each - mean) ** 2 for each in near) / len(near)) or 1.0
+    # Where the best says little of the question its words count for little.
+    scale = max(*by_words.values(), _COVERED * all_words(wanted)) or 1.0
+    scores = {}
+    for index, words in by_words.items():
+        meant = _MEANING * (by_meaning[index] - mean) / spread
+        if meant > 0:
+            meant *= _prior_of_kind(windows.traits[index], wanted.traits)
+        scores[index] = words / scale + meant + _SAID_BY * _is_by(windows, index, wanted)
+    return scores
 
 
 class _Line:
@@ -142,6 +186,23 @@ class _Line:
             counts[self.rows[index]] = self._terms[index].count(needle)
         return counts
 
+    def flowing(self, similarities: Mapping[int, float], places: Sequence[int]) -> dict[int, float]:
+        """Return how much nearer each message and its neighbours are than the average; by index.
+
+        The average is taken off first: so a message with fewer neighbours is not farther for that.
+        """
+        known = [
+            (index, similarities[place]) for index, place in enumerate(places) if place in similarities
+        ]
+        mean = fsum(near for _, near in known) / max(len(known), 1)
+        near = [0.0] * len(self._lengths)
+        for index, similarity in known:
+            near[self.rows[index]] = similarity - mean
+        return {
+            index: sum(map(mul, near[row - 2 : row + 2], _NEAR_SHARES))
+            for index, row in enumerate(self.rows)
+        }
+
     def score(self, counted: Counted, row: int) -> float:
         """Return what the terms in and around a row are worth, each saturated."""
         lengths = self._lengths[row - _BEFORE : row + _AFTER + 1]
@@ -166,9 +227,14 @@ def _time(said_at: int, wanted: Wanted) -> float:
 def _prior(windows: Windows, index: int, wanted: Wanted) -> float:
     """Return how much likelier than its words say a message is the answer."""
     prior = _prior_of_kind(windows.traits[index], wanted.traits) * _prior_of_length(windows.lengths[index])
+    return prior * _SPEAKER if _is_by(windows, index, wanted) else prior
+
+
+def _is_by(windows: Windows, index: int, wanted: Wanted) -> bool:
+    """Whether a message is by the one who is asked about."""
     if wanted.speaker is not None:
-        return prior * _SPEAKER if windows.names[index] == wanted.speaker else prior
-    return prior * _SPEAKER if windows.roles[index] == wanted.role else prior
+        return windows.names[index] == wanted.speaker
+    return windows.roles[index] == wanted.role
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Find what was said: query → candidates and their neighbours → ranking → budget → lines."""
+"""Find what was said: query → candidates and neighbours → score → budget → lines."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from mem1_mcp.text.budget import estimate_tokens, snippet
 from mem1_mcp.types import MAX_POSITION, conversation_of, place_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import tzinfo
 
+    from mem1_mcp.memory.meaning import Meaning
+    from mem1_mcp.memory.query import Query
     from mem1_mcp.protocols import Progress, Store
     from mem1_mcp.types import Item, Scope, Stored
 
@@ -25,6 +28,8 @@ _CANDIDATES = (180, 2)
 _RANKED = (30, 2)
 _AROUND = 8  # messages shown before and after one that is opened
 _PROFILE_SHARE = 4  # of the budget, where a query is asked
+_BY_WORDS = "Searched by words only:"
+_JUST_SAID = 3  # calls whose messages may still wait for vectors without a word about it
 _WEAK = 0.25  # of the best hit's score; what is below counts as no further match
 
 
@@ -45,69 +50,115 @@ class Recall:
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """What was found. ``more`` counts further matches that were not shown."""
+    """What was found. ``more`` counts further matches that were not shown.
+
+    ``trouble`` says why it was not, or not everywhere, searched by meaning.
+    """
 
     profile: tuple[Item, ...]
     hits: tuple[Line, ...]
     more: int
+    trouble: str | None = None
 
 
-async def recall(store: Store, asked: Recall, now: int, zone: tzinfo, progress: Progress) -> Recalled:
-    """Answer a recall; reading only."""
+async def recall(
+    store: Store,
+    meaning: Meaning | None,
+    asked: Recall,
+    moment: tuple[int, tzinfo],
+    progress: Progress,
+) -> Recalled:
+    """Answer a recall as of ``moment``, now on the user's clock; reading only.
+
+    Without ``meaning``, or where it fails, by words alone.
+    """
     if asked.around is not None:
-        return await _open(store, asked, asked.around, now, zone)
+        return await _open(store, asked, asked.around, moment)
     if asked.queries:
-        return await _search(store, asked, now, zone, progress)
-    return await _latest(store, asked, now, zone)
+        return await _search(store, meaning, asked, moment, progress)
+    return await _latest(store, asked, moment)
 
 
-async def _search(store: Store, asked: Recall, now: int, zone: tzinfo, progress: Progress) -> Recalled:
+async def _search(
+    store: Store,
+    meaning: Meaning | None,
+    asked: Recall,
+    moment: tuple[int, tzinfo],
+    progress: Progress,
+) -> Recalled:
     profile = await store.profile(asked.scope.user)
     items = profiles.relevant(
         profile,
         " ".join(asked.queries),
         asked.max_tokens // _PROFILE_SHARE if not asked.skip else 0,
     )
+    now, zone = moment
+    # What is asked about a past moment is asked as of that moment: 昨天 is the day before it.
+    as_of = at_local(now if asked.scope.until is None else min(now, asked.scope.until), zone)
+    prepared = [await queries.prepare(store, asked.scope, text, as_of) for text in asked.queries]
+    vectors, trouble = await _vectors(store, meaning, asked.scope.user, prepared)
     rankings = []
-    weights: dict[str, float] = {}
-    for number, text in enumerate(asked.queries, start=1):
-        # What is asked about a past moment is asked as of that moment: 昨天 is the day before it.
-        moment = now if asked.scope.until is None else min(now, asked.scope.until)
-        query = await queries.prepare(store, asked.scope, text, at_local(moment, zone))
-        weights |= query.weights
-        rankings.append(await _rank(store, asked, query))
+    for number, (query, vector) in enumerate(zip(prepared, vectors, strict=True), start=1):
+        rankings.append(await _rank(store, asked, query, vector))
         await progress(number, len(asked.queries), "Searched")
     ranked = ranking.fuse(rankings)
     places = [place for _, place in ranked[asked.skip : asked.skip + asked.limit]]
     found = await store.messages(asked.scope.user, places)
-    spent = _cost(items)
-    hits = choose(found, weights, asked.max_tokens - spent, now, zone)
+    weights = {term: weight for query in prepared for term, weight in query.weights.items()}
+    spent = _cost(items) + (estimate_tokens(trouble) + 1 if trouble else 0)
+    hits = choose(found, weights, asked.max_tokens - spent, moment)
     floor = ranked[0][0] * _WEAK if ranked else 0.0
     matches = sum(score >= floor for score, _ in ranked)
-    return Recalled(tuple(items), tuple(hits), max(matches - asked.skip - len(hits), 0))
+    return Recalled(tuple(items), tuple(hits), max(matches - asked.skip - len(hits), 0), trouble)
 
 
-async def _rank(store: Store, asked: Recall, query: queries.Query) -> list[tuple[float, int]]:
+async def _vectors(
+    store: Store, meaning: Meaning | None, user: str, prepared: Sequence[Query]
+) -> tuple[Sequence[bytes | None], str | None]:
+    """Return the questions' vectors, or none and why; also what is not searched by vectors yet."""
+    without: list[bytes | None] = [None] * len(prepared)
+    if meaning is None:
+        return without, None
+    standing = await store.vectors(user)
+    if not standing.current:
+        return without, f"{_BY_WORDS} the vectors of this model are yet to be made."
+    questions = await meaning.of_questions([query.unnamed for query in prepared])
+    if questions.trouble is not None:
+        return without, f"{_BY_WORDS} {questions.trouble}."
+    if standing.waiting > _JUST_SAID:
+        return questions.vectors, (
+            f"By words only so far: messages of {standing.waiting} calls, whose vectors are being made."
+        )
+    return questions.vectors, None
+
+
+async def _rank(store: Store, asked: Recall, query: Query, vector: bytes | None) -> list[tuple[float, int]]:
     days = (*query.wanted.days, *query.wanted.months)
     shown = asked.skip + asked.limit
     wide, narrow = (base + each * shown for base, each in (_CANDIDATES, _RANKED))
     candidates = await store.candidates(asked.scope, query.weights, days, wide)
     places = ranking.promising(candidates, narrow)
+    if vector is None:
+        windows = await store.windows(asked.scope, places, ranking.REACH)
+        return ranking.rank(windows, places, query.wanted, query.statistics)
+    near = await store.nearest(asked.scope, vector, narrow)
+    places = list({*places, *(place + step for place in near for step in (-1, 0, 1))})
     windows = await store.windows(asked.scope, places, ranking.REACH)
-    return ranking.rank(windows, places, query.wanted, query.statistics)
+    similarities = await store.similarities(asked.scope.user, vector, windows.places)
+    return ranking.rank(windows, places, query.wanted, query.statistics, similarities)
 
 
-async def _latest(store: Store, asked: Recall, now: int, zone: tzinfo) -> Recalled:
+async def _latest(store: Store, asked: Recall, moment: tuple[int, tzinfo]) -> Recalled:
     profile = await store.profile(asked.scope.user)
     items = profiles.whole(profile, asked.max_tokens // 2 if not asked.skip else 0)
     newest = await store.latest(asked.scope, asked.limit, asked.skip)
-    hits = choose(newest, {}, asked.max_tokens - _cost(items), now, zone)
+    hits = choose(newest, {}, asked.max_tokens - _cost(items), moment)
     total = await store.count(asked.scope)
     # Chosen from the newest back, shown in the order in which it was said.
     return Recalled(tuple(items), tuple(reversed(hits)), max(total - asked.skip - len(hits), 0))
 
 
-async def _open(store: Store, asked: Recall, place: int, now: int, zone: tzinfo) -> Recalled:
+async def _open(store: Store, asked: Recall, place: int, moment: tuple[int, tzinfo]) -> Recalled:
     conversation = conversation_of(place)
     first = max(place - _AROUND, place_of(conversation, 0))
     last = min(place + _AROUND, place_of(conversation, MAX_POSITION))
@@ -117,18 +168,18 @@ async def _open(store: Store, asked: Recall, place: int, now: int, zone: tzinfo)
             "around: there is no such memory (any more). Use an id as recall shows it in brackets, "
             "such as m3.7."
         )
-    hits = _whole_messages(found, place, asked.max_tokens, now, zone)
+    hits = _whole_messages(found, place, asked.max_tokens, moment)
     return Recalled((), tuple(hits), 0)
 
 
 def _whole_messages(
-    found: tuple[Stored, ...], place: int, max_tokens: int, now: int, zone: tzinfo
+    found: tuple[Stored, ...], place: int, max_tokens: int, moment: tuple[int, tzinfo]
 ) -> list[Line]:
     """Choose the opened message, then its neighbours from near to far, uncut as far as they fit."""
     chosen: list[Line] = []
     for stored in sorted(found, key=lambda stored: abs(stored.place - place)):
         text = snippet(stored.content, {}, max(max_tokens - 40, 1))
-        line = write_line(stored, text, now, zone)
+        line = write_line(stored, text, *moment)
         max_tokens -= estimate_tokens(line) + 1
         if max_tokens < 0 and chosen:
             break

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from mem1_mcp.memory.forget import Preview
     from mem1_mcp.memory.jobs import Jobs
+    from mem1_mcp.memory.meaning import Meaning
     from mem1_mcp.memory.recall import Recall, Recalled
     from mem1_mcp.memory.remember import Remember, Remembered
     from mem1_mcp.memory.tokens import MadeToken, NewToken
@@ -32,16 +33,21 @@ class Memory:
     zone: tzinfo
     jobs: Jobs
     masking: bool = True
+    meaning: Meaning | None = None
 
     async def remember(self, user: str, asked: Remember, progress: Progress = silently) -> Remembered:
         """Keep messages and facts; see ``remember.remember``."""
-        return await remember.remember(
+        done = await remember.remember(
             self.store, user, asked, self.clock(), masking=self.masking, progress=progress
         )
+        if self.meaning is not None:
+            self.jobs.wake()
+        return done
 
     async def recall(self, asked: Recall, progress: Progress = silently) -> Recalled:
         """Find what was said; see ``recall.recall``."""
-        return await recall.recall(self.store, asked, self.clock(), self.zone, progress)
+        moment = self.clock(), self.zone
+        return await recall.recall(self.store, self.meaning, asked, moment, progress)
 
     async def topics(self, user: str) -> tuple[Topic, ...]:
         """Return the user's topics, the one used last first."""

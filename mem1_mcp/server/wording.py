@@ -75,6 +75,8 @@ def recalled(found: Recalled, asked: Recall, now: int, zone: tzinfo) -> CallTool
     cursor = str(asked.skip + len(found.hits)) if found.more and found.hits else None
     if cursor:
         lines.append(_more(found.more, cursor))
+    if found.trouble:
+        lines.append(found.trouble)
     return answer(
         lines,
         {
@@ -82,6 +84,7 @@ def recalled(found: Recalled, asked: Recall, now: int, zone: tzinfo) -> CallTool
             "profile": [_item(item) for item in found.profile],
             "more": found.more,
             **({"cursor": cursor} if cursor else {}),
+            **({"degraded": found.trouble} if found.trouble else {}),
             "now": moment.isoformat(timespec="seconds"),
             "user": asked.scope.user,
             "topic": topic,

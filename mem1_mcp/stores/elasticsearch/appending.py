@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from mem1_mcp.errors import RequestIdReusedError, StoreBusyError
-from mem1_mcp.stores.elasticsearch import batches, jobs
+from mem1_mcp.stores.elasticsearch import batches, jobs, spaces
 from mem1_mcp.stores.elasticsearch.ledger import RecentCall, Row, TopicEnd, tail_of
 from mem1_mcp.stores.elasticsearch.ledgers import key_of
 from mem1_mcp.stores.elasticsearch.reading import rows
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mem1_mcp.stores.elasticsearch.indices import Indices
     from mem1_mcp.stores.elasticsearch.ledger import Ledger
     from mem1_mcp.stores.elasticsearch.ledgers import Ledgers
+    from mem1_mcp.stores.elasticsearch.spaces import Space
     from mem1_mcp.types import Call
 
 
@@ -30,6 +31,7 @@ class Arrival:
     indices: Indices
     call: Call
     now: int
+    space: Space | None = None
 
     async def __call__(self, ledger: Ledger) -> tuple[Ledger, Appended]:
         """Put the call into the ledger, or find that an earlier delivery did."""
@@ -64,6 +66,7 @@ class Arrival:
             if ledger.terms_version > TERMS_VERSION:
                 # Beside a newer program; that one has to index these again.
                 kept = jobs.ask(kept, "reindexing", self.now, back_to=placed[0].place - 1)
+        kept = spaces.asked(kept, self.space, self.now)
         return batches.begun(kept, self.now, self.indices.connection.cluster.recent_calls), Appended(
             added.places, duplicate=False
         )

@@ -32,7 +32,8 @@ _OVERTAKEN_MS = 30_000
 
 
 def _size(calls: Sequence[RecentCall]) -> int:
-    return sum(len(row.content) + len(row.terms) for call in calls for row in call.rows)
+    rows = [row for call in calls for row in call.rows]
+    return sum(len(row.content) + len(row.terms) + len(row.vector or "") for row in rows)
 
 
 def is_full(ledger: Ledger) -> bool:

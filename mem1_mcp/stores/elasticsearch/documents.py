@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from dataclasses import asdict, fields
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from mem1_mcp.types import label
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+VECTOR_FIELDS = "vector_"  # what their names begin with
 _KEPT = [field.name for field in fields(Row)]
 
 
@@ -30,7 +32,15 @@ def searchable(source: dict[str, Any]) -> dict[str, Any]:
     if source.get("metadata") is not None:
         metadata: Mapping[str, object] = json.loads(source["metadata"])
         found["labels"] = [label_of(name, label(value)) for name, value in metadata.items()]
+    if source.get("vector"):
+        vector = b64decode(source["vector"])
+        found[vector_field(len(vector))] = list(memoryview(vector).cast("b"))
     return found
+
+
+def vector_field(dimensions: int) -> str:
+    """Name the field of vectors of so many dimensions; a field can hold no others."""
+    return f"{VECTOR_FIELDS}{dimensions}"
 
 
 def row_of(source: Mapping[str, Any]) -> Row:

@@ -15,7 +15,7 @@ import anyio
 
 from mem1_mcp.errors import StoreBusyError, StoreDamagedError, StoreError, StoreTooNewError
 from mem1_mcp.stores.elasticsearch.connection import Put
-from mem1_mcp.stores.elasticsearch.documents import searchable
+from mem1_mcp.stores.elasticsearch.documents import VECTOR_FIELDS, searchable, vector_field
 from mem1_mcp.stores.elasticsearch.failures import ExistsError, MissingIndexError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ MESSAGES = Layout(
         "dynamic": "strict",
         "_routing": {"required": True},
         # What is searched is made from the terms; a copy of it would only take room.
-        "_source": {"excludes": ["words", "labels"]},
+        "_source": {"excludes": ["words", "labels", f"{VECTOR_FIELDS}*"]},
         "properties": {
             "user": _KEYWORD,
             "topic": _KEYWORD,
@@ -87,6 +87,8 @@ MESSAGES = Layout(
             "terms": _NOT_SEARCHED,
             "content": _NOT_SEARCHED,
             "metadata": _NOT_SEARCHED,
+            "space": _NUMBER,
+            "vector": {"type": "binary"},
         },
     },
     settings=_SETTINGS,
@@ -103,6 +105,8 @@ STATE = Layout(
             "batch": _NUMBER,
             "due_at": _DATE,
             "terms_version": {"type": "integer"},
+            "space": _KEYWORD,
+            "space_since": _DATE,
             "created_at": _DATE,
             "waiting": {"type": "keyword", "index": False, "doc_values": False},
             "state": _OBJECT,
@@ -134,6 +138,7 @@ class Indices:
             self.profiles: PROFILES,
         }
         self._ready = False
+        self._dimensions: set[int] = set()
         self._opening = anyio.Lock()
 
     @property
@@ -184,6 +189,18 @@ class Indices:
         await self.open()
         return await self._checked(self.connection.bulk(index, lines, routing, refresh=refresh))
 
+    async def add_vectors(self, dimensions: int) -> None:
+        """Have the message index hold vectors of so many dimensions; nothing where it does."""
+        if dimensions in self._dimensions:
+            return
+        await self.open()
+        field = {"type": "dense_vector", "element_type": "byte", "dims": dimensions, "similarity": "cosine"}
+        body = {"properties": {vector_field(dimensions): field}}
+        await self._checked(
+            self.connection.request("PUT", f"/{self.messages}/_mapping", body, writing=True)
+        )
+        self._dimensions.add(dimensions)
+
     async def refresh(self, index: str) -> None:
         """Have every search see what was written before."""
         await self.open()
@@ -199,6 +216,7 @@ class Indices:
         except StoreError:
             # Whatever it is, the next call looks again: indices may be gone, or another's by now.
             self._ready = False
+            self._dimensions.clear()
             raise
 
     async def open(self) -> None:
@@ -301,6 +319,10 @@ class Indices:
         await self._ask("PUT", f"/{old}/_settings", {"index.blocks.write": True})
         await self._ask("DELETE", f"/{new}")
         await self._make(alias, layout, layout.version, with_alias=False)
+        _, described = await self._ask("GET", f"/{old}/_mapping")
+        properties: dict[str, Any] = described[old]["mappings"].get("properties", {})
+        if made := {name: each for name, each in properties.items() if name.startswith(VECTOR_FIELDS)}:
+            await self.connection.request("PUT", f"/{new}/_mapping", {"properties": made}, writing=True)
         copied = await self._copy(old, new, layout, version)
         _, counted = await self._ask("GET", f"/{new}/_count")
         if counted["count"] != copied:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mem1_mcp.errors import LeaseLostError
+from mem1_mcp.stores.elasticsearch import spaces
 from mem1_mcp.stores.elasticsearch.ledger import Work
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
 from mem1_mcp.types import Job
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from mem1_mcp.stores.elasticsearch.indices import Indices
     from mem1_mcp.stores.elasticsearch.ledger import Ledger
     from mem1_mcp.stores.elasticsearch.ledgers import Ledgers
+    from mem1_mcp.stores.elasticsearch.scoping import Query
+    from mem1_mcp.stores.elasticsearch.spaces import Space
     from mem1_mcp.types import JobKind
 
 # The longest anybody leases or postpones. A time further ahead was written by a clock that was wrong.
@@ -40,14 +43,20 @@ def _with(ledger: Ledger, kind: str, work: Work | None) -> Ledger:
     return replace(ledger, work=others if work is None else {**others, kind: work})
 
 
-async def users_with_work(indices: Indices, now: int) -> list[str]:
+async def users_with_work(indices: Indices, now: int, space: Space | None) -> list[str]:
     """Return users for whom something is due, longest first."""
     await indices.refresh(indices.state)
-    due = [
+    due: list[Query] = [
         {"range": {"due_at": {"lte": now}}},
         {"range": {"due_at": {"gt": now + _FAR_MS}}},
         {"range": {"terms_version": {"lt": TERMS_VERSION}}},
     ]
+    if space is not None:
+        others: list[Query] = [
+            {"term": {"space": space.name}},
+            {"range": {"space_since": {"gte": space.started_at}}},
+        ]
+        due.append({"bool": {"must_not": others}})
     body = {
         "query": {
             "bool": {"filter": [{"term": {"kind": "user"}}], "should": due, "minimum_should_match": 1}
@@ -64,11 +73,16 @@ async def users_with_work(indices: Indices, now: int) -> list[str]:
 class Claim:
     """Lease what is due longest to an owner."""
 
-    def __init__(self, kinds: Collection[JobKind], owner: str, now: int, lease_ms: int) -> None:
+    def __init__(
+        self, kinds: Collection[JobKind], owner: str, now: int, lease_ms: int, space: Space | None
+    ) -> None:
         self._kinds, self._owner, self._now, self._lease_ms = kinds, owner, now, lease_ms
+        self._space = space
 
     async def __call__(self, ledger: Ledger) -> tuple[Ledger, Job | None]:
-        """Claim in a ledger; first a new index is asked for where an older ``text`` made it."""
+        """Claim in a ledger; first what is needed is asked for."""
+        if self._space is not None and ledger.space != self._space.name:
+            ledger = spaces.asked(ledger, self._space, self._now)
         if not ledger.calls:
             return ledger, None
         if ledger.terms_version < TERMS_VERSION:

@@ -23,7 +23,10 @@ _WRITES = 32
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A message, as the ledger and the message index hold it. ``metadata`` is JSON, as it was given."""
+    """A message, as the ledger and the message index hold it. ``metadata`` is JSON, as it was given.
+
+    ``vector`` is base64, empty where none can be made; ``space`` is the number of the one it is of.
+    """
 
     place: int
     call: int
@@ -37,6 +40,8 @@ class Row:
     terms: str
     content: str
     metadata: str | None = None
+    space: int | None = None
+    vector: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,8 @@ class Ledger:
 
     ``void`` are batches that were given up: what they brought into the index is never visible.
     Conversations before ``closed`` do not go on unless ``topics`` says where. Request ids of
-    ``hidden_calls`` are free again.
+    ``hidden_calls`` are free again. Messages up to ``embedded_call`` have vectors of ``space``, which was
+    chosen by a program that runs since ``space_since``.
     """
 
     user: str
@@ -139,6 +145,11 @@ class Ledger:
     profile: ProfileAt | None = None
     work: dict[str, Work] = field(default_factory=dict)
     confirmations: dict[str, Confirmation] = field(default_factory=dict)
+    space: str | None = None
+    space_number: int = 0
+    space_since: int = 0
+    dimensions: int = 0
+    embedded_call: int = 0
     writes: tuple[str, ...] = ()
     changes: int = 0
 

@@ -150,6 +150,8 @@ class Ledgers:
         }
         if ledger.due_at is not None:
             source["due_at"] = ledger.due_at
+        if ledger.space is not None:
+            source |= {"space": ledger.space, "space_since": ledger.space_since}
         return await self._indices.put(self._indices.state, _id_of(ledger.user), source, seen)
 
     async def _fetch(self, user: str) -> _Known:

@@ -37,8 +37,8 @@ async def rows_at(indices: Indices, ledger: Ledger, places: Iterable[int]) -> di
 
 
 async def rows(indices: Indices, ledger: Ledger, query: Query, more: dict[str, Any]) -> list[Row]:
-    """Search for messages in the index."""
-    body = {"query": query, "track_total_hits": False, **more}
+    """Search for messages in the index, without their vectors."""
+    body = {"query": query, "track_total_hits": False, "_source": {"excludes": ["vector"]}, **more}
     found = await indices.search(indices.messages, body, key_of(ledger.user))
     return [row_of(hit["_source"]) for hit in found["hits"]["hits"]]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mem1_mcp.stores.elasticsearch import (
     appending,
+    embedding,
     erasing,
     forgetting,
     inspecting,
@@ -16,10 +17,13 @@ from mem1_mcp.stores.elasticsearch import (
     reindexing,
     searching,
     shared,
+    spaces,
 )
 from mem1_mcp.stores.elasticsearch.connection import Cluster, Connection
 from mem1_mcp.stores.elasticsearch.indices import Indices
 from mem1_mcp.stores.elasticsearch.ledgers import Ledgers
+from mem1_mcp.stores.elasticsearch.spaces import Space
+from mem1_mcp.types import Vectors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -49,9 +53,13 @@ if TYPE_CHECKING:
 
 
 class ElasticsearchStore:
-    """Keeps all users in one cluster; see ``protocols.Store``. Nothing is asked of it before a call."""
+    """Keeps all users in one cluster; see ``protocols.Store``. Nothing is asked of it before a call.
 
-    def __init__(self, cluster: Cluster, clock: Clock) -> None:
+    ``space`` names the model whose vectors are kept and compared; without one there are none.
+    """
+
+    def __init__(self, cluster: Cluster, clock: Clock, space: str | None = None) -> None:
+        self._space = None if space is None else Space(space, clock())
         self._connection = Connection(cluster)
         self._indices = Indices(self._connection)
         self._ledgers = Ledgers(self._indices)
@@ -59,7 +67,7 @@ class ElasticsearchStore:
 
     async def append(self, user: str, call: Call) -> Appended:
         """See ``Store.append``."""
-        arrival = appending.Arrival(self._indices, call, self._clock())
+        arrival = appending.Arrival(self._indices, call, self._clock(), self._space)
         return await appending.append(self._ledgers, user, arrival)
 
     async def statistics(self, user: str, terms: Sequence[str]) -> Statistics:
@@ -85,6 +93,26 @@ class ElasticsearchStore:
         """See ``Store.windows``."""
         ledger = await self._ledgers.read(scope.user)
         return await reading.windows(self._indices, ledger, scope, places, reach)
+
+    async def vectors(self, user: str) -> Vectors:
+        """See ``Store.vectors``."""
+        if self._space is None:
+            return Vectors(current=False, waiting=0)
+        return spaces.standing(await self._ledgers.read(user), self._space)
+
+    async def nearest(self, scope: Scope, vector: bytes, limit: int) -> Mapping[int, float]:
+        """See ``Store.nearest``."""
+        if self._space is None:
+            return {}
+        ledger = await self._ledgers.read(scope.user)
+        return await embedding.nearest(self._indices, ledger, self._space, scope, vector, limit)
+
+    async def similarities(self, user: str, vector: bytes, places: Collection[int]) -> Mapping[int, float]:
+        """See ``Store.similarities``."""
+        if self._space is None:
+            return {}
+        ledger = await self._ledgers.read(user)
+        return await embedding.similarities(self._indices, ledger, self._space, vector, places)
 
     async def messages(self, user: str, places: Sequence[int]) -> tuple[Stored, ...]:
         """See ``Store.messages``."""
@@ -147,8 +175,8 @@ class ElasticsearchStore:
     ) -> Job | None:
         """See ``Store.claim_job``."""
         now = self._clock()
-        claim = jobs.Claim(kinds, owner, now, lease_ms)
-        users = [user] if user is not None else await jobs.users_with_work(self._indices, now)
+        claim = jobs.Claim(kinds, owner, now, lease_ms, self._space)
+        users = [user] if user else await jobs.users_with_work(self._indices, now, self._space)
         for each in users:
             _, job = await self._ledgers.change(each, claim)
             if job is not None:
@@ -177,6 +205,15 @@ class ElasticsearchStore:
         """See ``Store.reindex``."""
         until = self._clock() + lease_ms
         return await reindexing.reindex(self._indices, self._ledgers, job, indexed, until)
+
+    async def unembedded(self, job: Job, limit: int) -> Mapping[int, str]:
+        """See ``Store.unembedded``."""
+        return await embedding.unembedded(self._indices, await self._ledgers.read(job.user), limit)
+
+    async def keep_vectors(self, job: Job, vectors: Mapping[int, bytes], lease_ms: int) -> None:
+        """See ``Store.keep_vectors``."""
+        until = self._clock() + lease_ms
+        await embedding.keep(self._indices, self._ledgers, job, vectors, until)
 
     async def keep_token(self, token: Token) -> None:
         """See ``Store.keep_token``."""

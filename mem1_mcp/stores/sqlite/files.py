@@ -21,7 +21,7 @@ from mem1_mcp.stores.sqlite.location import check_location
 from mem1_mcp.stores.sqlite.schema import USER_LAYOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterator
+    from collections.abc import Callable, Collection, Generator, Iterator
     from pathlib import Path
 
     from mem1_mcp.types import JobKind
@@ -34,10 +34,19 @@ _UNREADABLE = re.compile(r"[^a-z0-9]+")
 
 
 class UserFiles:
-    """Opens files on demand, a bounded number at once. Safe to use from several threads."""
+    """Opens files on demand, a bounded number at once. Safe to use from several threads.
 
-    def __init__(self, folder: Path, busy_seconds: float) -> None:
+    ``asks`` tells of a file whether claiming a job in it would ask for one first.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        busy_seconds: float,
+        asks: Callable[[apsw.Connection], bool] = lambda _db: False,
+    ) -> None:
         self.folder = folder
+        self._asks = asks
         self._busy_seconds = busy_seconds
         self._open: OrderedDict[str, DatabaseFile] = OrderedDict()
         self._lent: dict[str, int] = {}
@@ -113,7 +122,7 @@ class UserFiles:
             db = peek(path, USER_LAYOUT)
             try:
                 self._users[path.name] = db.execute("SELECT owner FROM state").get
-                if jobs.is_due(db, kinds, now):
+                if jobs.is_due(db, kinds, now) or self._asks(db):
                     return True
                 return False if jobs.told(db) else None
             finally:

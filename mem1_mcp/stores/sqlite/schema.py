@@ -75,3 +75,22 @@ def m001_messages_and_profile(db: apsw.Connection, user: str) -> None:
         "INSERT INTO state(id, owner, oldest_writer, terms_version) VALUES (1, ?, 1, ?)",
         (user, TERMS_VERSION),
     )
+
+
+@migration
+def m002_vectors(db: apsw.Connection, _user: str) -> None:
+    """Vectors of messages, of one model at a time; see ``embedding``."""
+    db.execute(
+        """
+        ALTER TABLE state ADD COLUMN space TEXT;
+        ALTER TABLE state ADD COLUMN space_number INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE state ADD COLUMN space_since INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE state ADD COLUMN dimensions INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE state ADD COLUMN embedded_call INTEGER NOT NULL DEFAULT 0;
+        CREATE TABLE vectors(
+            place INTEGER PRIMARY KEY, space INTEGER NOT NULL, vector BLOB NOT NULL) STRICT;
+        -- Also where a program erases that knows nothing of vectors.
+        CREATE TRIGGER vectors_of_erased AFTER DELETE ON messages
+            BEGIN DELETE FROM vectors WHERE place = old.place; END;
+        """
+    )

@@ -13,6 +13,7 @@ from mem1_mcp.errors import StoreError
 from mem1_mcp.stores.sqlite import (
     appending,
     documents,
+    embedding,
     erasing,
     forgetting,
     inspecting,
@@ -25,6 +26,7 @@ from mem1_mcp.stores.sqlite import (
 from mem1_mcp.stores.sqlite.connection import busy
 from mem1_mcp.stores.sqlite.database_file import DatabaseFile
 from mem1_mcp.stores.sqlite.files import UserFiles
+from mem1_mcp.types import Vectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -66,11 +68,16 @@ _CLAIMING_SECONDS = 0.2  # to wait for others where the work can wait too
 class SqliteStore:
     """Keeps each user in a file of their own under ``folder``; see ``protocols.Store``.
 
-    ``busy_seconds`` is how long a call waits for the locks of other processes.
+    ``busy_seconds`` is how long a call waits for the locks of other processes. ``space`` names the
+    model whose vectors are kept and compared; without one there are none.
     """
 
-    def __init__(self, folder: Path, clock: Clock, busy_seconds: float = 10.0) -> None:
-        self._files = UserFiles(folder / "users", busy_seconds)
+    def __init__(
+        self, folder: Path, clock: Clock, busy_seconds: float = 10.0, space: str | None = None
+    ) -> None:
+        self._space = space
+        self._started_at = clock()
+        self._files = UserFiles(folder / "users", busy_seconds, self._asks)
         self._shared = DatabaseFile(folder / "store.db", "", shared.SHARED_LAYOUT, busy_seconds)
         self._busy_seconds = busy_seconds
         self._clock = clock
@@ -105,6 +112,27 @@ class SqliteStore:
     async def windows(self, scope: Scope, places: Sequence[int], reach: int) -> Windows:
         """See ``Store.windows``."""
         return await self._read(scope.user, lambda db: reading.windows(db, scope, places, reach))
+
+    async def vectors(self, user: str) -> Vectors:
+        """See ``Store.vectors``."""
+        space = self._space
+        if space is None:
+            return Vectors(current=False, waiting=0)
+        return await self._read(user, lambda db: embedding.standing(db, space))
+
+    async def nearest(self, scope: Scope, vector: bytes, limit: int) -> Mapping[int, float]:
+        """See ``Store.nearest``."""
+        space = self._space
+        if space is None:
+            return {}
+        return await self._read(scope.user, lambda db: embedding.nearest(db, space, scope, vector, limit))
+
+    async def similarities(self, user: str, vector: bytes, places: Collection[int]) -> Mapping[int, float]:
+        """See ``Store.similarities``."""
+        space = self._space
+        if space is None:
+            return {}
+        return await self._read(user, lambda db: embedding.similarities(db, space, vector, places))
 
     async def messages(self, user: str, places: Sequence[int]) -> tuple[Stored, ...]:
         """See ``Store.messages``."""
@@ -175,6 +203,15 @@ class SqliteStore:
         now = self._clock()
         return await self._write(job.user, lambda db: reindexing.reindex(db, job, indexed, now, lease_ms))
 
+    async def unembedded(self, job: Job, limit: int) -> Mapping[int, str]:
+        """See ``Store.unembedded``."""
+        return await self._read(job.user, lambda db: embedding.unembedded(db, limit))
+
+    async def keep_vectors(self, job: Job, vectors: Mapping[int, bytes], lease_ms: int) -> None:
+        """See ``Store.keep_vectors``."""
+        now = self._clock()
+        await self._write(job.user, lambda db: embedding.keep(db, job, vectors, now, lease_ms))
+
     async def keep_token(self, token: Token) -> None:
         """See ``Store.keep_token``."""
         await self._write_shared(lambda db: shared.keep_token(db, token))
@@ -237,7 +274,12 @@ class SqliteStore:
                 return None
             with file.writing(time.monotonic() + seconds) as db:
                 jobs.ask_for_reindexing(db, now)
+                if self._space is not None:
+                    embedding.ask(db, self._space, self._started_at, now)
                 return jobs.claim(db, user, kinds, owner, now, lease_ms)
+
+    def _asks(self, db: apsw.Connection) -> bool:
+        return self._space is not None and embedding.is_due(db, self._space, self._started_at)
 
     def _erase_some(self, job: Job, lease_ms: int) -> int | None:
         with self._files.lent(job.user) as file:

@@ -1,0 +1,181 @@
+"""Vectors of messages: kept with each message, searched as a ``dense_vector`` of its document."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from dataclasses import replace
+from operator import mul
+from typing import TYPE_CHECKING, Any
+
+from mem1_mcp.stores.elasticsearch import jobs
+from mem1_mcp.stores.elasticsearch.connection import Put, Seen
+from mem1_mcp.stores.elasticsearch.documents import document, row_of, vector_field
+from mem1_mcp.stores.elasticsearch.ledgers import key_of
+from mem1_mcp.stores.elasticsearch.reading import rows
+from mem1_mcp.stores.elasticsearch.scoping import conditions, in_scope, visible
+from mem1_mcp.stores.elasticsearch.spaces import begun
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from mem1_mcp.stores.elasticsearch.indices import Indices
+    from mem1_mcp.stores.elasticsearch.ledger import Ledger, Row, Work
+    from mem1_mcp.stores.elasticsearch.ledgers import Ledgers
+    from mem1_mcp.stores.elasticsearch.spaces import Space
+    from mem1_mcp.types import Job, Scope
+
+_CHARACTERS = 40_000  # of the messages that are embedded in one step, or one message that is longer
+_UNIT = 127 * 127  # what a cosine of 1 is of two vectors
+_LOOKED_AT = 4  # times as many vectors as are wanted: the graph is walked that wide
+
+
+async def unembedded(indices: Indices, ledger: Ledger, limit: int) -> dict[int, str]:
+    """Find the next messages without a vector, call by call."""
+    found: dict[int, str] = {}
+    characters = 0
+    for row in await _without_vector(indices, ledger, limit):
+        found[row.place] = row.content
+        characters += len(row.content)
+        if characters >= _CHARACTERS:
+            break
+    return found
+
+
+async def _without_vector(indices: Indices, ledger: Ledger, limit: int) -> list[Row]:
+    left = [row for row in ledger.rows if row.space != ledger.space_number]
+    if ledger.embedded_call < ledger.indexed:
+        query = visible(ledger, {"range": {"call": {"gt": ledger.embedded_call}}})
+        query["bool"]["must_not"].append({"term": {"space": ledger.space_number}})
+        order = [{"call": "asc"}, {"place": "asc"}]
+        left = await rows(indices, ledger, query, {"size": limit, "sort": order}) + left
+    return left[:limit]
+
+
+async def keep(
+    indices: Indices, ledgers: Ledgers, job: Job, vectors: Mapping[int, bytes], until: int
+) -> None:
+    """Keep vectors in the ledger and in the index, and note up to which call all have one."""
+    dimensions = max(map(len, vectors.values()), default=0)
+    if dimensions:
+        await indices.add_vectors(dimensions)
+
+    def with_vector(row: Row, number: int) -> Row:
+        vector = vectors.get(row.place)
+        return row if vector is None else replace(row, space=number, vector=b64encode(vector).decode())
+
+    def kept(ledger: Ledger, work: Work) -> tuple[Ledger, Work]:
+        if dimensions and ledger.dimensions not in (0, dimensions):
+            ledger = begun(ledger)
+        number = ledger.space_number
+        recent = tuple(
+            replace(call, rows=tuple(with_vector(row, number) for row in call.rows))
+            for call in ledger.recent
+        )
+        if recent != ledger.recent:
+            # What is on its way has no vectors.
+            ledger = replace(ledger, recent=recent).giving_up_the_batch()
+        if not dimensions:
+            return ledger, work
+        return replace(ledger, dimensions=dimensions), replace(work, attempts=0)
+
+    ledger, _ = await jobs.hold(ledgers, job, until, kept)
+    if vectors:
+        await _keep_indexed(indices, ledger, vectors, with_vector)
+    first = [row.call for row in await _without_vector(indices, ledger, 1)]
+    upto = min([ledger.calls + 1, *first]) - 1
+
+    def advanced(ledger_now: Ledger, work: Work) -> tuple[Ledger, Work]:
+        if ledger_now.space_number != ledger.space_number:
+            return ledger_now, work
+        return replace(ledger_now, embedded_call=max(upto, ledger_now.embedded_call)), work
+
+    await jobs.hold(ledgers, job, until, advanced)
+
+
+async def _keep_indexed(
+    indices: Indices, ledger: Ledger, vectors: Mapping[int, bytes], with_vector: Any
+) -> None:
+    key = key_of(ledger.user)
+    body = {
+        "query": visible(ledger, {"terms": {"place": list(vectors)}}),
+        "size": len(vectors),
+        "seq_no_primary_term": True,
+    }
+    found = await indices.search(indices.messages, body, key)
+    lines = []
+    for hit in found["hits"]["hits"]:
+        row = with_vector(row_of(hit["_source"]), ledger.space_number)
+        put = document(ledger.user, key, hit["_source"]["batch"], row)
+        # One that was forgotten meanwhile is not as it was seen.
+        lines.append(Put(hit["_id"], put.source, seen=Seen(hit["_seq_no"], hit["_primary_term"])))
+    if lines:
+        await indices.bulk(indices.messages, lines, key, refresh=True)
+
+
+async def nearest(
+    indices: Indices, ledger: Ledger, space: Space, scope: Scope, vector: bytes, limit: int
+) -> dict[int, float]:
+    """Search the index for the nearest, and compare with all that lie in the ledger."""
+    if not _comparable(ledger, space, vector):
+        return {}
+    found = {
+        row.place: cosine
+        for row in in_scope(scope, ledger)
+        if (cosine := _cosine(ledger, row, vector)) is not None
+    }
+    if ledger.indexed:
+        current = {"term": {"space": ledger.space_number}}
+        knn = {
+            "field": vector_field(len(vector)),
+            "query_vector": list(memoryview(vector).cast("b")),
+            "k": limit,
+            "num_candidates": _LOOKED_AT * limit,
+            "filter": visible(ledger, *conditions(scope), current),
+        }
+        body = {"knn": knn, "size": limit, "_source": False, "docvalue_fields": ["place"]}
+        answer = await indices.search(indices.messages, body, key_of(ledger.user))
+        for hit in answer["hits"]["hits"]:
+            found[hit["fields"]["place"][0]] = 2 * hit["_score"] - 1
+    best = sorted(found, key=found.__getitem__, reverse=True)[:limit]
+    return {place: found[place] for place in best}
+
+
+async def similarities(
+    indices: Indices, ledger: Ledger, space: Space, vector: bytes, places: Collection[int]
+) -> dict[int, float]:
+    """Compare the vectors of these messages."""
+    if not _comparable(ledger, space, vector):
+        return {}
+    wanted = set(places)
+    found = [row for row in ledger.rows if row.place in wanted]
+    asked_for = sorted(wanted - {row.place for row in found})
+    if asked_for and ledger.indexed:
+        query = visible(ledger, {"terms": {"place": asked_for}})
+        body = {"query": query, "size": len(asked_for), "_source": ["place", "space", "vector"]}
+        answer = await indices.search(indices.messages, body, key_of(ledger.user))
+        sources = [hit["_source"] for hit in answer["hits"]["hits"]]
+    else:
+        sources = []
+    known = {row.place: _cosine(ledger, row, vector) for row in found}
+    for each in sources:
+        if each.get("space") == ledger.space_number:
+            known[each["place"]] = _compared(each["vector"], vector)
+    return {place: cosine for place, cosine in known.items() if cosine is not None}
+
+
+def _comparable(ledger: Ledger, space: Space, vector: bytes) -> bool:
+    return ledger.space == space.name and ledger.dimensions == len(vector)
+
+
+def _cosine(ledger: Ledger, row: Row, vector: bytes) -> float | None:
+    if row.space != ledger.space_number or not row.vector:
+        return None
+    return _compared(row.vector, vector)
+
+
+def _compared(written: str, vector: bytes) -> float | None:
+    other = b64decode(written)
+    if len(other) != len(vector):
+        return None
+    dot: int = sum(map(mul, memoryview(other).cast("b"), memoryview(vector).cast("b")))
+    return dot / _UNIT
