@@ -5,12 +5,17 @@
 PATH is a folder with the package ``membench``: data sets of conversations and questions, an
 ``Adapter`` to subclass, and metrics. Each of its users gets a server process of their own over one
 data folder, as different hosts would; ``--foreign`` fills that folder with other users' messages first.
+The servers take their other settings from the environment: with ``MEM1_EMBEDDINGS`` set, all vectors
+are made before the first question; with ``MEM1_ES_HOSTS``, all is on that cluster.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -65,6 +70,21 @@ def adapter(foreign: int, max_tokens: int) -> type:
                 stored = self._host(user_id).call("remember", messages=messages)["structuredContent"]
                 for turn, message_id in zip(part, stored["message_ids"], strict=True):
                     self._turns[user_id, message_id] = turn.id
+
+        def flush(self) -> None:
+            if os.environ.get("MEM1_EMBEDDINGS", "none") == "none":
+                return
+            started, before = time.perf_counter(), len(self._turns)
+            for user in self._hosts:
+                subprocess.run(
+                    [sys.executable, "-m", "mem1_mcp", "embed"],
+                    env={**os.environ, "MEM1_MEMORY_DIR": self._folder, "MEM1_USER_ID": user},
+                    check=True,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            seconds = time.perf_counter() - started
+            sys.stderr.write(f"vectors: {1000 * seconds / before:.1f} ms a message\n")
 
         def search(self, user_id: str, query: str, k: int, now: datetime) -> list[Any]:
             found = self._host(user_id).call(

@@ -55,7 +55,7 @@ async def open_memory(settings: Settings) -> AsyncGenerator[Memory]:
     """Open the memory that the settings name, for as long as the block lasts."""
     embedder = _embedder(settings)
     meaning = None if embedder is None else Meaning(embedder)
-    store = _store(settings, None if embedder is None else embedder.space)
+    store = _store(settings, None if meaning is None else meaning.space)
     try:
         jobs = Jobs(store, wall_clock, meaning=meaning)
         yield Memory(store, wall_clock, settings.zone, jobs, settings.mask_secrets, meaning)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import platform
 import sys
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated
 
 import anyio
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from mem1_mcp import app, settings
@@ -18,6 +20,7 @@ from mem1_mcp.cli.tokens import tokens
 from mem1_mcp.errors import SettingsError
 
 if TYPE_CHECKING:
+    from mem1_mcp import protocols
     from mem1_mcp.types import Health
 
 program = typer.Typer(
@@ -92,6 +95,29 @@ def config() -> None:
 
 
 program.add_typer(tokens)
+
+
+@program.command()
+def embed() -> None:
+    """Make the vectors that messages have none of yet, here and now, and show how far it is.
+
+    A server does the same in the background; this is for a large memory after MEM1_EMBEDDINGS was set
+    or the model changed. It can be ended at any time: what was made is kept.
+    """
+    chosen = settings.load()
+    with Progress(console=Console(stderr=True)) as shown:
+        task = shown.add_task("calls of remember", total=None)
+
+        async def told(progress: float, total: float | None = None, message: str | None = None) -> None:
+            shown.update(task, completed=progress, total=total, description=message or "")
+
+        anyio.run(partial(_embed, chosen, told))
+    typer.echo(f"All messages of user {chosen.user_id} have vectors.")
+
+
+async def _embed(chosen: settings.Settings, told: protocols.Progress) -> None:
+    async with app.open_memory(chosen) as memory:
+        await memory.make_vectors(chosen.user_id, told)
 
 
 @program.command()

@@ -1,7 +1,7 @@
 """Vectors: made of messages in the background and of questions when they are asked.
 
-A vector is kept of unit length, each number as a signed byte of its 127-fold; so little is lost by it
-that no figure of recall changes.
+What all vectors of a model have in common is taken off; see ``typical``. A vector is kept of unit length,
+each number as a signed byte of its 127-fold; so little is lost by it that no figure of recall changes.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ import logging
 import math
 from array import array
 from dataclasses import dataclass
+from operator import mul, sub
 from typing import TYPE_CHECKING
 
 import anyio
 
 from mem1_mcp.errors import EmbedderError
+from mem1_mcp.memory import typical
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mem1_mcp.protocols import Embedder
+    from mem1_mcp.protocols import Embedder, TextKind
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,11 @@ _CHARACTERS = 2000  # of a message; models read no more of it
 _PATIENCE_SECONDS = 3.0  # for a question: a person waits
 _REST_SECONDS = 30.0  # after a failure, in which questions are answered by their words at once
 _UNIT = 127
+_NOTHING = 1e-6  # of a unit
+_WAY = 1  # of taking off what is common; another one makes other vectors
+
+_Vector = list[float]
+_Pairs = list[tuple[_Vector, _Vector]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +49,15 @@ class Meaning:
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
+        self._common: _Common | None = None
+        self._learning = anyio.Lock()
         self._resting_until = -math.inf
         self._trouble = ""
+
+    @property
+    def space(self) -> str:
+        """Names what makes these vectors: those of two spaces are never compared."""
+        return f"{self._embedder.space} ({_WAY})"
 
     @property
     def at_once(self) -> int:
@@ -57,8 +71,7 @@ class Meaning:
         trouble = f"the embedder did not answer within {_PATIENCE_SECONDS:.0f} s"
         try:
             with anyio.move_on_after(_PATIENCE_SECONDS):
-                vectors = quantised(await self._embedder.embed(texts, "query"), len(texts))
-                return Asked(vectors)
+                return Asked(await self._made(texts, "query"))
         except EmbedderError as error:
             trouble = str(error)
         log.warning("Questions are answered by their words alone: %s", trouble)
@@ -76,16 +89,42 @@ class Meaning:
         try:
             return list(await self._made(cut))
         except EmbedderError:
-            # What every embedder takes tells whose fault it is; raises where it is the embedder's.
-            await self._made(["a"])
+            await self.check()
         return [await self._or_nothing(text) for text in cut]
+
+    async def check(self) -> None:
+        """Find out whether the embedder works at all, by a text that each takes.
+
+        Raises:
+            EmbedderError: it does not.
+
+        """
+        await self._made(["a"])
 
     async def close(self) -> None:
         """Release the embedder."""
         await self._embedder.close()
 
-    async def _made(self, texts: Sequence[str]) -> tuple[bytes, ...]:
-        return quantised(await self._embedder.embed(texts, "passage"), len(texts))
+    async def _made(self, texts: Sequence[str], kind: TextKind = "passage") -> tuple[bytes, ...]:
+        common = await self._learnt()
+        vectors = _checked(await self._embedder.embed(texts, kind), len(texts))
+        return tuple(common.taken_off(vector, kind) for vector in vectors)
+
+    async def _learnt(self) -> _Common:
+        """Find out, once, what vectors of this model have in common."""
+        async with self._learning:
+            if self._common is None:
+                questions = await self._pairs(typical.QUESTIONS, "query")
+                self._common = _Common(questions, await self._pairs(typical.MESSAGES, "passage"))
+            return self._common
+
+    async def _pairs(self, sentences: Sequence[tuple[str, str]], kind: TextKind) -> _Pairs:
+        texts = [text for pair in sentences for text in pair]
+        vectors: list[_Vector] = []
+        for some in range(0, len(texts), self.at_once):
+            part = texts[some : some + self.at_once]
+            vectors += _checked(await self._embedder.embed(part, kind), len(part))
+        return list(zip(vectors[::2], vectors[1::2], strict=True))
 
     async def _or_nothing(self, text: str) -> bytes:
         try:
@@ -95,8 +134,49 @@ class Meaning:
             return b""
 
 
-def quantised(vectors: Sequence[Sequence[float]], expected: int) -> tuple[bytes, ...]:
-    """Write vectors as bytes.
+class _Common:
+    """What vectors of a model have in common, and how it is taken off.
+
+    That is the mean of questions and the mean of messages, and the directions in which the same
+    sentences in two languages differ.
+    """
+
+    def __init__(self, questions: _Pairs, messages: _Pairs) -> None:
+        self._means: dict[TextKind, _Vector] = {
+            "query": _mean([each for pair in questions for each in pair]),
+            "passage": _mean([each for pair in messages for each in pair]),
+        }
+        self._directions: list[_Vector] = []
+        for pairs in (messages, questions):
+            english, chinese = (_mean(list(each)) for each in zip(*pairs, strict=True))
+            difference = self._without(list(map(sub, english, chinese)))
+            if (length := _length(difference)) > _NOTHING:
+                self._directions.append([number / length for number in difference])
+
+    def taken_off(self, vector: Sequence[float], kind: TextKind) -> bytes:
+        """Return the rest, of unit length, as bytes.
+
+        Raises:
+            EmbedderError: nothing is left, or it is no vector of this model.
+
+        """
+        if len(vector) != len(self._means[kind]):
+            raise EmbedderError("the embedder answered vectors of different lengths")
+        left = self._without(list(map(sub, vector, self._means[kind])))
+        length = _length(left)
+        if length <= _NOTHING:
+            raise EmbedderError("the embedder answered the same vector for different texts")
+        return array("b", (round(number / length * _UNIT) for number in left)).tobytes()
+
+    def _without(self, vector: _Vector) -> _Vector:
+        for direction in self._directions:
+            share = sum(map(mul, vector, direction))
+            vector = [number - share * along for number, along in zip(vector, direction, strict=True)]
+        return vector
+
+
+def _checked(vectors: Sequence[Sequence[float]], expected: int) -> list[_Vector]:
+    """Return vectors of unit length.
 
     Raises:
         EmbedderError: they are not as many as expected, not of one length, zero, or no numbers.
@@ -104,14 +184,18 @@ def quantised(vectors: Sequence[Sequence[float]], expected: int) -> tuple[bytes,
     """
     if len(vectors) != expected or len({len(vector) for vector in vectors}) != 1:
         raise EmbedderError("the embedder answered another number of vectors than it was asked for")
-    return tuple(map(_quantised, vectors))
-
-
-def _quantised(vector: Sequence[float]) -> bytes:
-    try:
-        length = math.sqrt(math.fsum(number * number for number in vector))
-    except (TypeError, OverflowError):
-        length = math.nan
-    if not (math.isfinite(length) and length > 0):
+    lengths = [_length(vector) for vector in vectors]
+    if not all(math.isfinite(length) and length > 0 for length in lengths):
         raise EmbedderError("the embedder answered vectors that are zero or no numbers")
-    return array("b", (round(number / length * _UNIT) for number in vector)).tobytes()
+    return [[number / length for number in vector] for vector, length in zip(vectors, lengths, strict=True)]
+
+
+def _length(vector: Sequence[float]) -> float:
+    try:
+        return math.sqrt(math.fsum(number * number for number in vector))
+    except (TypeError, OverflowError, ValueError):
+        return math.nan
+
+
+def _mean(vectors: Sequence[_Vector]) -> _Vector:
+    return [math.fsum(column) / len(vectors) for column in zip(*vectors, strict=True)]

@@ -81,6 +81,7 @@ async def prepare(store: Store, scope: Scope, text: str, now: datetime) -> Query
     days, months = _periods(times, now, statistics)
     wanted = Wanted(
         terms=search,
+        whole=sum(inverse_frequency(statistics.messages, statistics.found_in[term]) for term in about),
         days=days,
         months=months,
         traits=int(wanted_traits(text)),

@@ -50,8 +50,10 @@ _SHORT = 0.8
 _ADDRESSES = 0.85
 # Meaning beside words: a standard deviation of similarity, of the most that words give; who said it; and
 # how much of the question the best must say for that to be the most.
-_MEANING, _SAID_BY, _COVERED = 0.15, 0.15, 0.7
-_NEAR_SHARES = (0.1, 0.4, 1.0, 0.2)  # what similarity counts 2 and 1 before, itself, 1 after
+_MEANING, _SAID_BY, _COVERED = 0.18, 0.2, 0.4
+# Where the best says less of the question than this, the nearest get these places, counted from 0.
+_LITTLE, _KEPT_PLACES = 0.35, (2, 4)
+_NEAR_SHARES = (0.2, 0.3, 1.0, 0.3)  # what similarity counts 2 and 1 before, itself, 1 after
 # Longer messages say more, beyond what their terms say: length in terms, from and up to, and exponent.
 _SHORTEST, _USUAL, _LONGEST, _SAYS_MORE = 3, 15, 60, 0.1
 
@@ -70,9 +72,14 @@ class SearchTerm:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a query asks for, apart from where it may look."""
+    """What a query asks for, apart from where it may look.
+
+    ``whole`` is what a message would score that said all of the query's words, also those that nobody
+    ever said.
+    """
 
     terms: tuple[SearchTerm, ...]
+    whole: float = 0.0
     days: tuple[Period, ...] = ()
     months: tuple[Period, ...] = ()
     traits: int = 0  # of `Trait`
@@ -132,33 +139,43 @@ def rank(
     return [(score, place) for score, _, place in ranked]
 
 
-def all_words(wanted: Wanted) -> float:
-    """Return what a message would score that said every searched term as often as can be."""
-    return sum(term.weight for term in wanted.terms)
-
-
 def _with_meaning(
     by_words: Mapping[int, float], by_meaning: Mapping[int, float], windows: Windows, wanted: Wanted
 ) -> dict[int, float]:
     """Add to each score how far its similarity stands out, in standard deviations.
 
     Scores are added, not ranks: weak words would count as much as strong ones (reciprocal rank fusion
-    finds less here than words alone).
+    finds less here than words alone). Where the words say little of the question, places near the top
+    are kept for what is nearest.
     """
-    near = [by_meaning[index] for index in by_words]
-    if not near:
+    if not by_words:
         return {}
+    near = [by_meaning[index] for index in by_words]
     mean = fsum(near) / len(near)
     spread = sqrt(fsum((each - mean) ** 2 for each in near) / len(near)) or 1.0
-    # Where the best says little of the question its words count for little.
-    scale = max(*by_words.values(), _COVERED * all_words(wanted)) or 1.0
+    best = max(by_words.values())
+    scale = max(best, _COVERED * wanted.whole) or 1.0
     scores = {}
     for index, words in by_words.items():
         meant = _MEANING * (by_meaning[index] - mean) / spread
         if meant > 0:
             meant *= _prior_of_kind(windows.traits[index], wanted.traits)
         scores[index] = words / scale + meant + _SAID_BY * _is_by(windows, index, wanted)
+    if best < _LITTLE * wanted.whole:
+        return _with_nearest(scores, by_meaning)
     return scores
+
+
+def _with_nearest(scores: Mapping[int, float], by_meaning: Mapping[int, float]) -> dict[int, float]:
+    """Move the nearest up to the places kept for them, where they do not stand there by themselves."""
+    order = sorted(scores, key=scores.__getitem__, reverse=True)
+    nearest = sorted(scores, key=by_meaning.__getitem__, reverse=True)[: len(_KEPT_PLACES)]
+    for place in _KEPT_PLACES:
+        below = [index for index in nearest if index not in order[: place + 1]]
+        if below:
+            order.remove(below[0])
+            order.insert(place, below[0])
+    return dict(zip(order, sorted(scores.values(), reverse=True), strict=True))
 
 
 class _Line:

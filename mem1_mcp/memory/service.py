@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import anyio
+
+from mem1_mcp.errors import EmbedderError
 from mem1_mcp.memory import forget, recall, remember, tokens
 from mem1_mcp.protocols import silently
+
+_SHOWN_SECONDS, _PAUSE_SECONDS = 1.0, 0.05  # between two signs of progress, and for others
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -48,6 +53,26 @@ class Memory:
         """Find what was said; see ``recall.recall``."""
         moment = self.clock(), self.zone
         return await recall.recall(self.store, self.meaning, asked, moment, progress)
+
+    async def make_vectors(self, user: str, progress: Progress = silently) -> None:
+        """Make all vectors that a user's messages have none of yet, here and now.
+
+        Raises:
+            EmbedderError: nothing is set that makes them, or it fails. What was made is kept.
+
+        """
+        if self.meaning is None:
+            raise EmbedderError(
+                "Nothing is set that makes vectors; set MEM1_EMBEDDINGS to openai or fastembed."
+            )
+        await self.meaning.check()
+        total = left = (await self.store.vectors(user)).waiting
+        while left:
+            await self.jobs.finish_soon(user, "embedding", _SHOWN_SECONDS)
+            left = (await self.store.vectors(user)).waiting
+            await progress(max(total - left, 0), total, "Made vectors")
+            await anyio.sleep(_PAUSE_SECONDS)  # another process may be at it
+            await self.meaning.check()
 
     async def topics(self, user: str) -> tuple[Topic, ...]:
         """Return the user's topics, the one used last first."""
