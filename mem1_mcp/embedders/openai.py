@@ -63,7 +63,7 @@ class OpenAIEmbedder:
                 answer = await ask()
                 self._tells_kind = False
             by_place = sorted(answer.data, key=lambda each: each.index)
-            return [each.embedding for each in by_place]
+            return [list(each.embedding) for each in by_place]
         except openai.APITimeoutError as error:
             raise EmbedderError(f"{self._where} did not answer within {_SECONDS:.0f} s") from error
         except openai.APIConnectionError as error:

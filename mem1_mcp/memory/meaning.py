@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _CHARACTERS = 2000  # of a message; models read no more of it
-_PATIENCE_SECONDS = 3.0  # for a question: a person waits
-_REST_SECONDS = 30.0  # after a failure, in which questions are answered by their words at once
+_PATIENCE_SECONDS = 3.0  # a person waits
+_REST_SECONDS = 30.0
 _UNIT = 127
 _NOTHING = 1e-6  # of a unit
 _WAY = 1  # of taking off what is common; another one makes other vectors
@@ -45,10 +45,18 @@ class Asked:
 
 
 class Meaning:
-    """Puts an embedder to use: checks what it answers, and leaves it alone while it fails."""
+    """Puts an embedder to use: checks what it answers, and leaves it alone while it fails.
 
-    def __init__(self, embedder: Embedder) -> None:
+    ``patience`` is for how many seconds a question waits, ``rest`` for how many after a failure questions
+    are answered by their words at once.
+    """
+
+    def __init__(
+        self, embedder: Embedder, patience: float = _PATIENCE_SECONDS, rest: float = _REST_SECONDS
+    ) -> None:
         self._embedder = embedder
+        self._patience = patience
+        self._rest = rest
         self._common: _Common | None = None
         self._learning = anyio.Lock()
         self._resting_until = -math.inf
@@ -68,14 +76,14 @@ class Meaning:
         """Embed questions; what fails or takes long is told instead of raised."""
         if anyio.current_time() < self._resting_until:
             return Asked(trouble=self._trouble)
-        trouble = f"the embedder did not answer within {_PATIENCE_SECONDS:.0f} s"
+        trouble = f"the embedder did not answer within {self._patience:g} s"
         try:
-            with anyio.move_on_after(_PATIENCE_SECONDS):
+            with anyio.move_on_after(self._patience):
                 return Asked(await self._made(texts, "query"))
         except EmbedderError as error:
             trouble = str(error)
         log.warning("Questions are answered by their words alone: %s", trouble)
-        self._trouble, self._resting_until = trouble, anyio.current_time() + _REST_SECONDS
+        self._trouble, self._resting_until = trouble, anyio.current_time() + self._rest
         return Asked(trouble=trouble)
 
     async def of_messages(self, texts: Sequence[str]) -> list[bytes]:
