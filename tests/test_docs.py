@@ -195,7 +195,7 @@ def test_the_demo_keeps_what_it_says(demo: subprocess.CompletedProcess[str]) -> 
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert demo.stderr == ""
     assert "1 profile line" in demo.stdout
-    assert "No stored message matches this query." in demo.stdout
+    assert "No stored message matches these words" in demo.stdout
     assert "\x1b" not in demo.stdout
 
 

@@ -84,3 +84,31 @@ async def test_what_only_speaks_to_the_other_comes_after_what_tells_something(ho
     await host.done("remember", topic="b", messages=[said(addressing)])
 
     assert await found_by(host, "shed painted green", topic="*") == [telling, addressing]
+
+
+async def test_a_weak_match_says_so_and_a_good_one_does_not(host: Host) -> None:
+    for text in ("I keep bees behind the house.", "The house is old.", "We sold the boat.", "It rains."):
+        await host.done("remember", topic=text, messages=[said(text)])
+
+    good = await host.text("recall", query="Do I keep bees behind the house?", topic="*")
+    weak = await host.text(
+        "recall", query="Which mountain hut did the geologists rent near the house last spring?", topic="*"
+    )
+
+    assert "Memories, best first:" in good
+    assert "weak" not in good.splitlines()[2]
+    assert "Nothing stored matches well; weak matches:" in weak
+    assert "· weak match: " in weak
+
+
+async def test_a_fact_that_no_longer_holds_comes_behind_the_one_that_does_and_says_so(host: Host) -> None:
+    old = await host.done("remember", facts=[{"text": "Lives in Munich", "section": "basic"}])
+    await host.done(
+        "remember",
+        facts=[{"text": "Moved to Lisbon", "section": "basic", "replaces": old["facts"][0]["id"]}],
+    )
+
+    answer = await host.text("recall", query="Munich")
+
+    lines = [line for line in answer.splitlines() if line.startswith("- [")]
+    assert lines == ["- [p2] Moved to Lisbon (basic)", "- [p1] Lives in Munich (basic; outdated, now p2)"]

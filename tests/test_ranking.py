@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mem1_mcp.memory.ranking import (
     REACH,
+    Ranked,
     SearchTerm,
     Wanted,
     day_weight,
@@ -53,7 +54,7 @@ def wanted(query: str, **changes: Any) -> Wanted:
 
 
 def order(line: Windows, asked: Wanted) -> list[int]:
-    return [place for _, place in rank(line, line.places, asked, NUMBERS)]
+    return [place for _, place, _ in rank(line, line.places, asked, NUMBERS)]
 
 
 def test_where_nothing_was_said_nothing_is_found() -> None:
@@ -122,7 +123,7 @@ def test_what_is_not_eligible_lends_its_context_and_is_not_returned() -> None:
 def test_only_the_places_asked_for_are_returned() -> None:
     line = windows({1: "tea", 2: "tea", 3: "tea"})
 
-    assert {place for _, place in rank(line, [1, 3, 99], wanted("tea"), NUMBERS)} == {1, 3}
+    assert {place for _, place, _ in rank(line, [1, 3, 99], wanted("tea"), NUMBERS)} == {1, 3}
 
 
 def test_of_two_that_say_the_same_the_newer_comes_first() -> None:
@@ -279,7 +280,7 @@ def test_a_ranking_is_of_eligible_messages_best_first_with_real_scores(
 ) -> None:
     ranked = rank(line, line.places, asked, NUMBERS)
 
-    scores, places = [score for score, _ in ranked], [place for _, place in ranked]
+    scores, places = [each.score for each in ranked], [each.place for each in ranked]
     eligible = {place for place, fits in zip(line.places, line.eligible, strict=True) if fits}
     assert set(places) <= eligible
     assert len(set(places)) == len(places)
@@ -297,10 +298,10 @@ def test_the_order_in_which_things_are_named_changes_nothing(
 
     ranked = rank(line, places, replace(asked, terms=tuple(terms)), NUMBERS)
 
-    shuffled = {place: score for score, place in ranked}
+    shuffled = {place: score for score, place, _ in ranked}
 
     assert shuffled == pytest.approx(
-        {place: score for score, place in rank(line, line.places, asked, NUMBERS)}
+        {place: score for score, place, _ in rank(line, line.places, asked, NUMBERS)}
     )
 
 
@@ -319,7 +320,7 @@ def test_what_is_far_away_changes_no_score(line: Windows, asked: Wanted) -> None
 def test_statistics_of_nobody_do_no_harm(line: Windows, asked: Wanted) -> None:
     nobody = Statistics(0, 0, {}, (), 0, 0)
 
-    assert all(math.isfinite(score) for score, _ in rank(line, line.places, asked, nobody))
+    assert all(math.isfinite(score) for score, *_ in rank(line, line.places, asked, nobody))
 
 
 def test_what_stands_beside_candidates_is_promising_too() -> None:
@@ -330,36 +331,40 @@ def test_what_stands_beside_candidates_is_promising_too() -> None:
 
 
 RANKINGS = st.dictionaries(st.integers(0, 99), st.floats(0.01, 100), max_size=20).map(
-    lambda scores: sorted(((score, place) for place, score in scores.items()), reverse=True)
+    lambda scores: sorted((Ranked(score, place) for place, score in scores.items()), reverse=True)
 )
 
 
 @given(RANKINGS)
-def test_fusing_one_ranking_leaves_it_as_it_is(ranking: list[tuple[float, int]]) -> None:
+def test_fusing_one_ranking_leaves_it_as_it_is(ranking: list[Ranked]) -> None:
     assert fuse([ranking]) == ranking
 
 
 def test_fusing_one_ranking_keeps_the_newest_of_equals_first() -> None:
-    newest_first = [(1.0, 3), (1.0, 9)]
+    newest_first = [Ranked(1.0, 3), Ranked(1.0, 9)]
 
     assert fuse([newest_first]) == newest_first
 
 
 def test_fusing_two_rankings_scales_each_to_its_best() -> None:
-    fused = fuse([[(10.0, 1), (5.0, 2)], [(0.2, 3), (0.15, 2), (0.02, 4)]])
+    one = [Ranked(10.0, 1), Ranked(5.0, 2)]
+    other = [Ranked(0.2, 3), Ranked(0.15, 2), Ranked(0.02, 4)]
 
-    assert {place: score for score, place in fused} == pytest.approx({1: 1.0, 3: 1.0, 2: 0.75, 4: 0.1})
-    assert [place for _, place in fused][2:] == [2, 4]
+    fused = fuse([one, other])
+
+    assert {place: score for score, place, _ in fused} == pytest.approx({1: 1.0, 3: 1.0, 2: 0.75, 4: 0.1})
+    assert [each.place for each in fused][2:] == [2, 4]
 
 
 @given(st.lists(RANKINGS, max_size=4))
-def test_fusing_loses_nothing_and_names_nothing_twice(rankings: list[list[tuple[float, int]]]) -> None:
+def test_fusing_loses_nothing_and_names_nothing_twice(rankings: list[list[Ranked]]) -> None:
     fused = fuse(rankings)
 
-    places = [place for _, place in fused]
-    assert set(places) == {place for ranking in rankings for _, place in ranking}
+    places = [each.place for each in fused]
+    assert set(places) == {each.place for ranking in rankings for each in ranking}
     assert len(set(places)) == len(places)
-    assert [score for score, _ in fused] == sorted((score for score, _ in fused), reverse=True)
+    scores = [each.score for each in fused]
+    assert scores == sorted(scores, reverse=True)
 
 
 @pytest.mark.parametrize(
@@ -385,3 +390,73 @@ def test_stand_ins_are_words_that_were_said_and_no_more_than_wanted(
 
     assert len(chosen) <= limit
     assert all(vocabulary[word] == found_in for word, found_in in chosen)
+
+
+def test_what_one_query_finds_strong_is_strong() -> None:
+    fused = fuse([[Ranked(2.0, 1, weak=True)], [Ranked(2.0, 1), Ranked(1.0, 2, weak=True)]])
+
+    assert {each.place: each.weak for each in fused} == {1: False, 2: True}
+
+
+def test_a_match_is_weak_that_says_little_of_what_is_asked() -> None:
+    line = windows({1: "green tea", FAR: "a warm bath"})
+    asked = wanted("green tea and other things", whole=6.0)
+    of_much_more = replace(asked, whole=200.0)
+
+    assert [each.weak for each in rank(line, line.places, asked, NUMBERS)] == [False]
+    assert [each.weak for each in rank(line, line.places, of_much_more, NUMBERS)] == [True]
+
+
+def meant(line: Windows, asked: Wanted, near: dict[int, float]) -> list[int]:
+    """Rank with similarities; what is not named is as near as most."""
+    similarities = {place: near.get(place, 0.1 * (place % 3)) for place in line.places}
+    return [each.place for each in rank(line, line.places, asked, NUMBERS, similarities)]
+
+
+def strangers(*said: str) -> Windows:
+    return windows({FAR * number: text for number, text in enumerate(said, start=1)})
+
+
+def test_what_stands_out_by_meaning_is_found_without_a_word() -> None:
+    line = strangers("the sea", "a chair", "my automobile", "a lamp", "the wind", "the door")
+    asked = wanted("vehicle", whole=3.0)
+
+    assert meant(line, asked, {3 * FAR: 0.9})[0] == 3 * FAR
+
+
+def test_meaning_adds_to_words_and_does_not_overrule_them() -> None:
+    line = strangers("green tea", "a chair", "a lamp", "green leaves", "the wind", "the door")
+    asked = wanted("green tea", whole=6.0)
+
+    assert meant(line, asked, {4 * FAR: 0.9})[0] == FAR
+    assert meant(line, asked, {})[0] == FAR
+
+
+def test_where_words_say_little_the_nearest_stand_among_the_first() -> None:
+    line = strangers(*(f"tea number {number}" for number in range(8)), "my automobile")
+    asked = wanted("tea", whole=40.0)
+
+    assert 9 * FAR in meant(line, asked, {9 * FAR: 0.9})[:3]
+
+
+def test_a_message_is_near_that_stands_beside_what_is_near() -> None:
+    line = windows({1: "my automobile", 2: "it is green", FAR: "the sea", 2 * FAR: "a chair"})
+    asked = wanted("vehicle", whole=3.0)
+
+    assert meant(line, asked, {1: 0.9})[:2] == [1, 2]
+
+
+@settings(max_examples=200)
+@given(any_windows(), ANY_WANTED, st.randoms(use_true_random=False))
+def test_with_similarities_every_eligible_place_is_ranked_once_with_a_real_score(
+    line: Windows, asked: Wanted, chance: Any
+) -> None:
+    some = {place: chance.uniform(-1, 1) for place in line.places if chance.random() < 0.7}
+
+    ranked = rank(line, line.places, asked, NUMBERS, some)
+
+    eligible = {place for place, fits in zip(line.places, line.eligible, strict=True) if fits}
+    places = [each.place for each in ranked]
+    assert len(set(places)) == len(places)
+    assert set(places) == eligible if some else set(places) <= eligible
+    assert all(math.isfinite(each.score) for each in ranked)

@@ -15,7 +15,7 @@ from tests.conftest import HandClock, Host, host_of
 
 ENGINES = ("sqlite", "elasticsearch")
 
-NOTHING_FOUND = "No stored message matches this query."
+NOTHING_FOUND = "No stored message matches these words; the same words again will find nothing either."
 
 
 def said(text: str, **more: Any) -> dict[str, Any]:

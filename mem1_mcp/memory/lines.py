@@ -10,7 +10,7 @@ from mem1_mcp.text.budget import estimate_tokens, snippet
 from mem1_mcp.types import label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import tzinfo
 
     from mem1_mcp.types import Stored
@@ -22,11 +22,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A memory as it is shown: ``text`` is the message or a snippet of it, ``line`` the whole line."""
+    """A memory as it is shown: ``text`` is the message or a snippet of it, ``line`` the whole line.
+
+    ``weak`` where little speaks for it.
+    """
 
     stored: Stored
     text: str
     line: str
+    weak: bool = False
 
 
 def at_local(said_at: int, zone: tzinfo) -> datetime:
@@ -51,8 +55,9 @@ def age(said_at: int, now: int, zone: tzinfo) -> str:
     return f"{days} days ago"
 
 
-def write_line(stored: Stored, text: str, now: int, zone: tzinfo) -> str:
+def write_line(stored: Stored, text: str, now: int, zone: tzinfo, *, weak: bool = False) -> str:
     """Write one memory: id, date, weekday, age, topic, speaker and words; metadata where there is some."""
+    doubt = " · weak match" if weak else ""
     when = at_local(stored.said_at, zone)
     speaker = f"{stored.name} ({stored.role})" if stored.name else stored.role
     noted = on_one_line("".join(f" {name}={label(value)}" for name, value in stored.metadata.items()))
@@ -60,7 +65,7 @@ def write_line(stored: Stored, text: str, now: int, zone: tzinfo) -> str:
         noted = f"{noted[:_METADATA_CHARS]}…"
     return (
         f"[{stored.id}] {when:%Y-%m-%d %a %H:%M} · {age(stored.said_at, now, zone)} · {stored.topic}"
-        f" · {speaker}: {on_one_line(text)}{f' {{{noted.strip()}}}' if noted else ''}"
+        f" · {speaker}{doubt}: {on_one_line(text)}{f' {{{noted.strip()}}}' if noted else ''}"
     )
 
 
@@ -69,23 +74,27 @@ def choose(
     weights: Mapping[str, float],
     max_tokens: int,
     moment: tuple[int, tzinfo],
+    weak: Collection[int] = (),
 ) -> list[Line]:
     """Write memories in their order until the budget is spent; long ones as snippets.
+
+    Those at the places ``weak`` are marked as weak matches.
 
     The first is always shown: cut, where the budget is too small for it.
     """
     chosen: list[Line] = []
     left = max_tokens
     for stored in memories:
+        doubtful = stored.place in weak
         text = snippet(stored.content, weights, _SNIPPET_TOKENS)
-        line = write_line(stored, text, *moment)
+        line = write_line(stored, text, *moment, weak=doubtful)
         over = estimate_tokens(line) + 1 - left
         if over > 0:
             if chosen:
                 break
             text = snippet(stored.content, weights, max(estimate_tokens(text) - over - 1, 1))
-            line = write_line(stored, text, *moment)
-        chosen.append(Line(stored, text, line))
+            line = write_line(stored, text, *moment, weak=doubtful)
+        chosen.append(Line(stored, text, line, doubtful))
         left -= estimate_tokens(line) + 1
     return chosen
 

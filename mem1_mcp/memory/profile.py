@@ -22,7 +22,7 @@ from mem1_mcp.text.terms import normalise, query_terms, split
 from mem1_mcp.types import Item, Profile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mem1_mcp.protocols import Store
 
@@ -240,22 +240,46 @@ def render(profile: Profile) -> str:
 
 
 def profile_line(item: Item) -> str:
-    """Write one item as a line for a model."""
-    return f"- [{item.id}] {on_one_line(item.text)} ({item.section})"
+    """Write one item as a line for a model; one that no longer holds says what does."""
+    outdated = f"; outdated, now {item.replaced_by}" if item.replaced_by else ""
+    return f"- [{item.id}] {on_one_line(item.text)} ({item.section}{outdated})"
 
 
 def relevant(profile: Profile, query: str, max_tokens: int) -> list[Item]:
-    """Return the items a query is about, and pinned ones, as far as the budget goes."""
+    """Return the items a query is about, and pinned ones, as far as the budget goes.
+
+    An outdated item that the query is about comes behind the one that took its place.
+    """
     asked = set(query_terms(query))
     # A line has too few words for single characters to mean anything beside whole ones.
     asked = {term for term in asked if len(term) > 1} or asked
-    scored = []
-    for item in profile.current:
-        shared = len(asked.intersection(split(item.text).content))
-        if shared or item.pinned:
-            scored.append((item.pinned, shared, item.updated_at, item))
-    scored.sort(key=lambda entry: entry[:3], reverse=True)
-    return _within((item for *_, item in scored), max_tokens)
+    items = {item.id: item for item in profile.items}
+    shared = {item.id: len(asked.intersection(split(item.text).content)) for item in profile.items}
+    about: dict[str, int] = {}
+    history: dict[str, list[Item]] = {}
+    for item in profile.items:
+        now = _now(item, items)
+        if now is None or not (shared[item.id] or (item is now and item.pinned)):
+            continue
+        about[now.id] = max(about.get(now.id, 0), shared[item.id])
+        if item is not now:
+            history.setdefault(now.id, []).append(item)
+    order = sorted(
+        about, key=lambda each: (items[each].pinned, about[each], items[each].updated_at), reverse=True
+    )
+    newest_first = (line for each in order for line in (items[each], *reversed(history.get(each, []))))
+    return _within(newest_first, max_tokens)
+
+
+def _now(item: Item, items: Mapping[str, Item]) -> Item | None:
+    """Return the item that holds in the place of this one; ``None`` where that was forgotten."""
+    for _ in items:
+        if item.replaced_by is None:
+            return item
+        if item.replaced_by not in items:
+            return None
+        item = items[item.replaced_by]
+    return None
 
 
 def whole(profile: Profile, max_tokens: int) -> list[Item]:

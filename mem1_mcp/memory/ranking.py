@@ -17,12 +17,12 @@ from functools import cache
 from itertools import accumulate, pairwise
 from math import fsum, log, sqrt
 from operator import mul
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mem1_mcp.types import Period, Trait
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from mem1_mcp.types import Role, Statistics, Windows
 
@@ -53,6 +53,8 @@ _ADDRESSES = 0.85
 _MEANING, _SAID_BY, _COVERED = 0.18, 0.2, 0.4
 # Where the best says less of the question than this, the nearest get these places, counted from 0.
 _LITTLE, _KEPT_PLACES = 0.35, (2, 4)
+# A match is weak that says less of the question than this, unless it stands out so far by meaning.
+_WEAK, _STANDS_OUT = 0.15, 2.5
 _NEAR_SHARES = (0.2, 0.3, 1.0, 0.3)  # what similarity counts 2 and 1 before, itself, 1 after
 # Longer messages say more, beyond what their terms say: length in terms, from and up to, and exponent.
 _SHORTEST, _USUAL, _LONGEST, _SAYS_MORE = 3, 15, 60, 0.1
@@ -68,6 +70,14 @@ class SearchTerm:
     term: str
     weight: float
     share: float = 1.0
+
+
+class Ranked(NamedTuple):
+    """A message with its score. ``weak`` where little speaks for it: few of the words, nothing near."""
+
+    score: float
+    place: int
+    weak: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +121,8 @@ def rank(
     wanted: Wanted,
     statistics: Statistics,
     similarities: Mapping[int, float] | None = None,
-) -> list[tuple[float, int]]:
-    """Order the places by what they and their context say: (score, place), best first.
+) -> list[Ranked]:
+    """Order the places by what they and their context say, best first.
 
     Only eligible messages are returned; the others lend their context. Equal scores are ordered by
     time, the newest first. ``similarities`` are cosines of the question's vector with those of the
@@ -128,21 +138,32 @@ def rank(
         if place in chosen and windows.eligible[index]:
             score = line.score(counted, line.rows[index]) + _time(windows.said_at[index], wanted)
             by_words[index] = score * _prior(windows, index, wanted)
+    weak = {index for index, score in by_words.items() if score < _WEAK * wanted.whole}
     if similarities:
-        scores = _with_meaning(by_words, line.flowing(similarities, windows.places), windows, wanted)
+        near = _standing_out(by_words, line.flowing(similarities, windows.places))
+        weak = {index for index in weak if near[index] < _STANDS_OUT}
+        scores = _with_meaning(by_words, near, windows, wanted)
     else:
         scores = {index: score for index, score in by_words.items() if score > 0}
     ranked = sorted(
-        ((score, windows.said_at[index], windows.places[index]) for index, score in scores.items()),
+        ((score, windows.said_at[index], windows.places[index], index) for index, score in scores.items()),
         reverse=True,
     )
-    return [(score, place) for score, _, place in ranked]
+    return [Ranked(score, place, index in weak) for score, _, place, index in ranked]
+
+
+def _standing_out(chosen: Iterable[int], by_meaning: Mapping[int, float]) -> dict[int, float]:
+    """Return how far each similarity lies above the mean of the chosen, in standard deviations."""
+    near = {index: by_meaning[index] for index in chosen}
+    mean = fsum(near.values()) / max(len(near), 1)
+    spread = sqrt(fsum((each - mean) ** 2 for each in near.values()) / max(len(near), 1)) or 1.0
+    return {index: (each - mean) / spread for index, each in near.items()}
 
 
 def _with_meaning(
-    by_words: Mapping[int, float], by_meaning: Mapping[int, float], windows: Windows, wanted: Wanted
+    by_words: Mapping[int, float], near: Mapping[int, float], windows: Windows, wanted: Wanted
 ) -> dict[int, float]:
-    """Add to each score how far its similarity stands out, in standard deviations.
+    """Add to each score how far its similarity stands out.
 
     Scores are added, not ranks: weak words would count as much as strong ones (reciprocal rank fusion
     finds less here than words alone). Where the words say little of the question, places near the top
@@ -150,26 +171,23 @@ def _with_meaning(
     """
     if not by_words:
         return {}
-    near = [by_meaning[index] for index in by_words]
-    mean = fsum(near) / len(near)
-    spread = sqrt(fsum((each - mean) ** 2 for each in near) / len(near)) or 1.0
     best = max(by_words.values())
     scale = max(best, _COVERED * wanted.whole) or 1.0
     scores = {}
     for index, words in by_words.items():
-        meant = _MEANING * (by_meaning[index] - mean) / spread
+        meant = _MEANING * near[index]
         if meant > 0:
             meant *= _prior_of_kind(windows.traits[index], wanted.traits)
         scores[index] = words / scale + meant + _SAID_BY * _is_by(windows, index, wanted)
     if best < _LITTLE * wanted.whole:
-        return _with_nearest(scores, by_meaning)
+        return _with_nearest(scores, near)
     return scores
 
 
-def _with_nearest(scores: Mapping[int, float], by_meaning: Mapping[int, float]) -> dict[int, float]:
+def _with_nearest(scores: Mapping[int, float], near: Mapping[int, float]) -> dict[int, float]:
     """Move the nearest up to the places kept for them, where they do not stand there by themselves."""
     order = sorted(scores, key=scores.__getitem__, reverse=True)
-    nearest = sorted(scores, key=by_meaning.__getitem__, reverse=True)[: len(_KEPT_PLACES)]
+    nearest = sorted(scores, key=near.__getitem__, reverse=True)[: len(_KEPT_PLACES)]
     for place in _KEPT_PLACES:
         below = [index for index in nearest if index not in order[: place + 1]]
         if below:
@@ -275,15 +293,20 @@ def day_weight(messages: int) -> float:
     return log(1 + (messages + 0.5) / 0.5)
 
 
-def fuse(rankings: Sequence[Sequence[tuple[float, int]]]) -> list[tuple[float, int]]:
-    """Join the rankings of several queries: each scaled to its best hit, the higher score counts."""
+def fuse(rankings: Sequence[Sequence[Ranked]]) -> list[Ranked]:
+    """Join the rankings of several queries: each scaled to its best hit, the higher score counts.
+
+    What one of them finds strong is strong.
+    """
     if len(rankings) == 1:
         return list(rankings[0])
-    best: dict[int, float] = {}
+    best: dict[int, Ranked] = {}
     for ranking in rankings:
-        for score, place in ranking:
-            best[place] = max(best.get(place, 0.0), score / ranking[0][0])
-    return [(best[place], place) for place in sorted(best, key=best.__getitem__, reverse=True)]
+        for each in ranking:
+            known = best.get(each.place, Ranked(0.0, each.place, weak=True))
+            scaled = max(known.score, each.score / (ranking[0].score or 1.0))
+            best[each.place] = Ranked(scaled, each.place, known.weak and each.weak)
+    return sorted(best.values(), key=lambda each: each.score, reverse=True)
 
 
 def stand_ins(term: str, vocabulary: Mapping[str, int], limit: int = 3) -> list[tuple[str, int]]:

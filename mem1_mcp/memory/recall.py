@@ -30,7 +30,7 @@ _AROUND = 8  # messages shown before and after one that is opened
 _PROFILE_SHARE = 4  # of the budget, where a query is asked
 _BY_WORDS = "Searched by words only:"
 _JUST_SAID = 3  # calls whose messages may still wait for vectors without a word about it
-_WEAK = 0.25  # of the best hit's score; what is below counts as no further match
+_FURTHER = 0.25  # of the best hit's score; what is below counts as no further match
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +102,14 @@ async def _search(
         rankings.append(await _rank(store, asked, query, vector))
         await progress(number, len(asked.queries), "Searched")
     ranked = ranking.fuse(rankings)
-    places = [place for _, place in ranked[asked.skip : asked.skip + asked.limit]]
-    found = await store.messages(asked.scope.user, places)
+    shown = ranked[asked.skip : asked.skip + asked.limit]
+    found = await store.messages(asked.scope.user, [each.place for each in shown])
     weights = {term: weight for query in prepared for term, weight in query.weights.items()}
     spent = _cost(items) + (estimate_tokens(trouble) + 1 if trouble else 0)
-    hits = choose(found, weights, asked.max_tokens - spent, moment)
-    floor = ranked[0][0] * _WEAK if ranked else 0.0
-    matches = sum(score >= floor for score, _ in ranked)
+    weak = frozenset(each.place for each in shown if each.weak)
+    hits = choose(found, weights, asked.max_tokens - spent, moment, weak)
+    floor = ranked[0].score * _FURTHER if ranked else 0.0
+    matches = sum(each.score >= floor for each in ranked)
     return Recalled(tuple(items), tuple(hits), max(matches - asked.skip - len(hits), 0), trouble)
 
 
@@ -132,7 +133,7 @@ async def _vectors(
     return questions.vectors, None
 
 
-async def _rank(store: Store, asked: Recall, query: Query, vector: bytes | None) -> list[tuple[float, int]]:
+async def _rank(store: Store, asked: Recall, query: Query, vector: bytes | None) -> list[ranking.Ranked]:
     days = (*query.wanted.days, *query.wanted.months)
     shown = asked.skip + asked.limit
     wide, narrow = (base + each * shown for base, each in (_CANDIDATES, _RANKED))

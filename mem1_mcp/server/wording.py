@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mem1_mcp.types import Forgotten, Item, Topic
 
 
+_ONLY_WEAK = "Nothing stored matches well; weak matches:"
 _ASKED_LINES = 5  # of each kind in a question, which a person reads in a small window
 
 
@@ -68,7 +69,8 @@ def recalled(found: Recalled, asked: Recall, now: int, zone: tzinfo) -> CallTool
     if found.profile:
         lines += ["Profile:", *map(profile_line, found.profile)]
     if found.hits:
-        lines.append(_heading(asked))
+        only_weak = bool(asked.queries) and all(hit.weak for hit in found.hits)
+        lines.append(_ONLY_WEAK if only_weak and not asked.skip else _heading(asked))
         lines += [hit.line for hit in found.hits]
     else:
         lines.append(_nothing(asked))
@@ -238,7 +240,7 @@ def _nothing(asked: Recall) -> str:
     if asked.skip:
         return "No more."
     if asked.queries:
-        return "No stored message matches this query."
+        return "No stored message matches these words; the same words again will find nothing either."
     scope = asked.scope
     if scope.since is not None or scope.until is not None or scope.metadata:
         return "No stored message fits these limits."
@@ -272,7 +274,8 @@ def _ids(ids: Sequence[str]) -> str:
 
 
 def _item(item: Item) -> dict[str, Any]:
-    return {"id": item.id, "section": item.section, "text": item.text}
+    outdated = {"replaced_by": item.replaced_by} if item.replaced_by else {}
+    return {"id": item.id, "section": item.section, "text": item.text, **outdated}
 
 
 def _hit(hit: Line, zone: tzinfo) -> dict[str, Any]:
@@ -286,4 +289,5 @@ def _hit(hit: Line, zone: tzinfo) -> dict[str, Any]:
         "role": stored.role,
         "name": stored.name or None,
         "metadata": dict(stored.metadata),
+        **({"weak": True} if hit.weak else {}),
     }
