@@ -17,11 +17,12 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from itertools import islice
 from pathlib import Path
 
 import anyio
 import life
+from crowd import WARM as _WARM
+from crowd import ask, fill
 from elasticsearch import Elasticsearch
 from host import Host
 from rich.progress import Progress
@@ -29,14 +30,11 @@ from run import percentile
 
 from mem1_mcp.app import open_memory
 from mem1_mcp.memory import Memory
-from mem1_mcp.memory.recall import Recall
-from mem1_mcp.memory.remember import Remember, Said
 from mem1_mcp.settings import Settings
-from mem1_mcp.types import Scope
 
 _MEM1 = [sys.executable, "-m", "mem1_mcp"]
 _PREFIX = "bench-"
-_BATCH, _WARM, _ASKED = 500, 20, 300
+_ASKED = 300
 
 
 def environment(engine: str, folder: str) -> dict[str, str]:
@@ -110,23 +108,6 @@ async def memory_on(engine: str, hosts: str, folder: str) -> AsyncGenerator[Memo
     )
     async with open_memory(settings) as memory:
         yield memory
-
-
-async def fill(memory: Memory, user: str, count: int, seed: int) -> None:
-    told = life.messages(count, seed=seed)
-    now = int(time.time() * 1000)
-    while batch := list(islice(told, _BATCH)):
-        said = tuple(Said(each["role"], each["content"], said_at=now) for each in batch)
-        await memory.remember(user, Remember(topic="life", messages=said))
-
-
-async def ask(memory: Memory, users: list[str]) -> list[float]:
-    times = []
-    for user, question in zip(users, life.questions(len(users)), strict=True):
-        began = time.perf_counter()
-        await memory.recall(Recall(Scope(user), (question,)))
-        times.append((time.perf_counter() - began) * 1000)
-    return times[_WARM:]
 
 
 def size_on_disk(engine: str, hosts: str, folder: str) -> int:

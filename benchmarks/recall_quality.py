@@ -13,23 +13,34 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from statistics import mean, median
 from typing import Any
 
 import life
 from host import Host
 
+from mem1_mcp.text.budget import estimate_tokens
+
 _FOREIGN_USERS = 30
 _BATCH = 50
+_READ = 1000  # tokens
 
 
-def adapter(foreign: int, max_tokens: int) -> type:
-    """Return the benchmark's adapter for this server."""
+Read = dict[tuple[str, str], tuple[int, set[str]]]
+
+
+def adapter(foreign: int, max_tokens: int, read_by_question: Read) -> type:
+    """Return the benchmark's adapter for this server.
+
+    It notes what a model reads for each question in 1,000 tokens: how many it is, and which messages.
+    """
     from membench.adapter import Adapter, Hit  # type: ignore[import-not-found]
 
     class Mem1(Adapter):  # type: ignore[misc]
@@ -87,10 +98,15 @@ def adapter(foreign: int, max_tokens: int) -> type:
             sys.stderr.write(f"vectors: {1000 * seconds / before:.1f} ms a message\n")
 
         def search(self, user_id: str, query: str, k: int, now: datetime) -> list[Any]:
-            found = self._host(user_id).call(
-                "recall", query=query, topic="*", until=now.isoformat(), limit=k, max_tokens=max_tokens
-            )["structuredContent"]
-            return [Hit(hit["text"], self._stands_for(user_id, hit["id"])) for hit in found["hits"]]
+            asked = {"query": query, "topic": "*", "until": now.isoformat()}
+            found = self._host(user_id).call("recall", **asked, limit=k, max_tokens=max_tokens)
+            hits = found["structuredContent"]["hits"]
+            read = self._host(user_id).call("recall", **asked, limit=60, max_tokens=_READ)
+            text = read["content"][0]["text"]
+            shown = re.findall(r"^\[(m\d+\.\d+)\]", text, re.MULTILINE)
+            turns = {turn for each in shown for turn in self._stands_for(user_id, each)}
+            read_by_question[user_id, query] = (estimate_tokens(text), turns)
+            return [Hit(hit["text"], self._stands_for(user_id, hit["id"])) for hit in hits]
 
         def _stands_for(self, user: str, message_id: str) -> tuple[str, ...]:
             turn = self._turns.get((user, message_id))
@@ -117,12 +133,22 @@ def main() -> None:
     from membench.harness import run  # type: ignore[import-not-found]
 
     shown = ("R@1", "R@10", "R@20", "R@1000tok")
-    print(f"| data ({options.split}) | questions | {' | '.join(shown)} | foreign hits | p50 ms |")
-    print("|---" * (len(shown) + 4) + "|")
+    head = f"data ({options.split}) | questions | {' | '.join(shown)} | in the text | tokens: median | most"
+    print(f"| {head} | foreign hits | p50 ms |")
+    print("|---" * (len(shown) + 7) + "|")
     for name in options.dataset.split(","):
-        result = run(adapter(options.foreign, options.max_tokens), datasets.load(name, options.split))
+        read: Read = {}
+        loaded = datasets.load(name, options.split)
+        result = run(adapter(options.foreign, options.max_tokens, read), loaded)
         scores = result["turn"]["answerable"]
         cells = [f"{100 * scores[column]:.1f}" for column in shown]
+        found = [
+            len(each.evidence_turns & read[each.conversation_id, each.text][1]) / len(each.evidence_turns)
+            for each in loaded.questions
+            if each.kind == "answerable"
+        ]
+        tokens = [number for number, _ in read.values()]
+        cells += [f"{100 * mean(found):.1f}", f"{median(tokens):.0f}", str(max(tokens))]
         print(
             f"| {name} | {scores['n']} | {' | '.join(cells)} | {result['foreign_user_hits']} "
             f"| {result['query_ms_p50']:.1f} |",

@@ -1,7 +1,7 @@
 """Latency, start, memory and size, beside a bare SDK server that echoes, in one run.
 
     python benchmarks/run.py                              the table, for 1,000 and 10,000 messages
-    python benchmarks/run.py --sizes 1000,10000,100000,1000000 --out docs/benchmarks.md
+    python benchmarks/run.py --sizes 1000,10000,100000,1000000 --users 1000 --out docs/benchmarks.md
 
 One user's memory grows from size to size through `remember`; at each size calls go over stdio as a
 host's do, turn and turn about with the echo server, so that a busy machine is busy for both. Read the
@@ -13,8 +13,10 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import random
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -23,14 +25,20 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import anyio
+import crowd
 import life
 from host import Host
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mem1_mcp.app import open_memory
+from mem1_mcp.settings import Settings
+
 _ECHO = [sys.executable, str(Path(__file__).with_name("echo_server.py"))]
 _MEM1 = [sys.executable, "-m", "mem1_mcp"]
 _BATCH = 500  # what one call of remember takes at most
+_EACH, _ASKED = 1_000, 300  # messages of each of many users; questions to them
 _WARM = 5  # calls of each kind that are not counted: the first ones open files and import
 
 
@@ -109,6 +117,28 @@ def fill(folder: str, told: Iterator[dict[str, Any]], count: int, progress: Prog
     return count / milliseconds * 1000
 
 
+async def many_users(users: int, folder: str, progress: Progress) -> str:
+    """Fill a thousand messages of each user in, then ask users at random, one after the other."""
+    settings = Settings(memory_dir=Path(folder))
+    chance = random.Random(5)
+    asked = [f"user {chance.randrange(users)}" for _ in range(_ASKED + crowd.WARM)]
+    task = progress.add_task("users", total=users)
+    async with open_memory(settings) as memory:
+        began = time.perf_counter()
+        for number in range(users):
+            await crowd.fill(memory, f"user {number}", _EACH, seed=number)
+            progress.advance(task)
+        seconds = time.perf_counter() - began
+        times = await crowd.ask(memory, asked)
+    progress.remove_task(task)
+    size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+    return (
+        f"{users:,} users with {_EACH:,} messages each: recall p50 {median(times):.1f} ms, p95 "
+        f"{percentile(times, 0.95):.1f} ms, without a host in between; {users * _EACH / seconds:,.0f} messages "
+        f"written a second, {size / users / _EACH:,.0f} bytes each."
+    )
+
+
 def measure_start(progress: Progress, rounds: int = 7) -> str:
     """Time from starting a process to its list of tools, in turns with the echo server."""
     echo, mem1, echo_mb, mem1_mb, tokens = [], [], 0.0, 0.0, 0
@@ -176,7 +206,7 @@ Chinese (`benchmarks/life.py`), and every call goes over stdio.
 Made with {surroundings()}
 
 ```bash
-make bench BENCH="--sizes {options.sizes} --rounds {options.rounds} --out {options.out}"
+make bench BENCH="--sizes {options.sizes} --users {options.users} --out {options.out}"
 ```
 """
 
@@ -198,6 +228,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--sizes", default="1000,10000", help="messages of one user, comma separated")
     parser.add_argument("--rounds", type=int, default=200, help="timed calls of each kind per size")
+    parser.add_argument("--users", type=int, default=100, help="users with 1,000 messages each")
     parser.add_argument(
         "--out", type=Path, help="a Markdown file to write; the plot goes beside it, as SVG"
     )
@@ -211,6 +242,9 @@ def main() -> None:
         for figures in measure(sizes_of(options.sizes), options.rounds, progress):
             all_figures.append(figures)
             print(figures.row(), flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            start += "\n\n" + anyio.run(many_users, options.users, folder, progress)
+        print(start.rpartition("\n")[2], flush=True)
     if options.out:
         from plot import draw
 

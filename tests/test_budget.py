@@ -186,7 +186,7 @@ def test_what_fits_is_shown_whole_and_what_is_long_as_a_snippet() -> None:
 def test_the_first_memory_is_shown_however_small_the_budget_is() -> None:
     (line,) = choose([stored(ENGLISH * 40)], {}, 25, (NOW, ZONE))
 
-    assert line.line.startswith("[m0.5] 2026-05-20 Wed 12:00 · today · home · user: It rained")
+    assert line.line.startswith("[m0.5] 2026-05-20 Wed 12:00 · today · user: It rained")
     assert estimate_tokens(line.line) < 25
 
 

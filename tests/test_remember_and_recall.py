@@ -425,14 +425,26 @@ async def test_a_line_shows_id_date_age_topic_speaker_words_and_metadata(host: H
         topic="walks",
         metadata={"place": "river"},
     )
+    await tell(host, "a heron flew by", topic="home", timestamp="2026-05-19T07:30:00")
 
-    text = await host.text("recall", query="heron")
+    text = await host.text("recall", query="heron saw")
 
     assert text.splitlines() == [
         "Now 2026-05-20 Wed 12:00 CST · user ming · all topics",
         "Memories, best first:",
-        "[m0.0] 2026-05-02 Sat 07:30 · 2 weeks ago · walks · Lin (user): saw a heron {place=river}",
+        "[m0.0] 2026-05-02 Sat · 2 weeks ago · walks · Lin: saw a heron {place=river}",
+        "[m1.0] 2026-05-19 Tue 07:30 · yesterday · home · user: a heron flew by",
     ]
+
+
+async def test_a_topic_that_all_lines_are_of_is_told_once(host: Host) -> None:
+    await tell(host, "saw a heron", topic="walks")
+    await tell(host, "heard a heron", topic="walks")
+
+    lines = (await host.text("recall", query="heron")).splitlines()
+
+    assert lines[1] == "Memories, best first, topic walks:"
+    assert all("walks" not in line for line in lines[2:])
 
 
 async def test_the_structured_answer_of_remember_lists_ids_in_the_order_sent(host: Host) -> None:

@@ -10,13 +10,15 @@ from mem1_mcp.text.budget import estimate_tokens, snippet
 from mem1_mcp.types import label
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import tzinfo
 
     from mem1_mcp.types import Stored
 
 _SNIPPET_TOKENS = 120  # of one hit: ten of them fill the default budget
+_WORTH_TOKENS = 12  # less of a message tells nothing
 _METADATA_CHARS = 80
+_LATELY = timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -55,22 +57,27 @@ def age(said_at: int, now: int, zone: tzinfo) -> str:
     return f"{days} days ago"
 
 
-def write_line(stored: Stored, text: str, now: int, zone: tzinfo, *, weak: bool = False) -> str:
+def write_line(
+    stored: Stored, text: str, now: int, zone: tzinfo, *, weak: bool = False, topic: bool = True
+) -> str:
     """Write one memory: id, date, weekday, age, topic, speaker and words; metadata where there is some."""
+    of_topic = f" · {stored.topic}" if topic else ""
     doubt = " · weak match" if weak else ""
-    when = at_local(stored.said_at, zone)
-    speaker = f"{stored.name} ({stored.role})" if stored.name else stored.role
+    when, today = at_local(stored.said_at, zone), at_local(now, zone).date()
+    # Of what is older the hour is no help.
+    hour = f" {when:%H:%M}" if abs(today - when.date()) <= _LATELY else ""
+    speaker = stored.name or stored.role
     noted = on_one_line("".join(f" {name}={label(value)}" for name, value in stored.metadata.items()))
     if len(noted) > _METADATA_CHARS:
         noted = f"{noted[:_METADATA_CHARS]}…"
     return (
-        f"[{stored.id}] {when:%Y-%m-%d %a %H:%M} · {age(stored.said_at, now, zone)} · {stored.topic}"
+        f"[{stored.id}] {when:%Y-%m-%d %a}{hour} · {age(stored.said_at, now, zone)}{of_topic}"
         f" · {speaker}{doubt}: {on_one_line(text)}{f' {{{noted.strip()}}}' if noted else ''}"
     )
 
 
 def choose(
-    memories: Iterable[Stored],
+    memories: Sequence[Stored],
     weights: Mapping[str, float],
     max_tokens: int,
     moment: tuple[int, tzinfo],
@@ -78,25 +85,37 @@ def choose(
 ) -> list[Line]:
     """Write memories in their order until the budget is spent; long ones as snippets.
 
-    Those at the places ``weak`` are marked as weak matches.
+    Those at the places ``weak`` are marked as weak matches. A topic that all have in common is not
+    repeated in each line; see ``common_topic``.
 
-    The first is always shown: cut, where the budget is too small for it.
+    The last is cut where some of its words still fit. The first is always shown, however little of it.
     """
     chosen: list[Line] = []
-    left = max_tokens
+    topic = common_topic(memories)
+    # Once, in the heading.
+    left = max_tokens - (0 if topic is None else estimate_tokens(topic) + 1)
     for stored in memories:
         doubtful = stored.place in weak
         text = snippet(stored.content, weights, _SNIPPET_TOKENS)
-        line = write_line(stored, text, *moment, weak=doubtful)
+        line = write_line(stored, text, *moment, weak=doubtful, topic=topic is None)
         over = estimate_tokens(line) + 1 - left
         if over > 0:
-            if chosen:
+            fitting = estimate_tokens(text) - over - 1
+            if chosen and fitting < _WORTH_TOKENS:
                 break
-            text = snippet(stored.content, weights, max(estimate_tokens(text) - over - 1, 1))
-            line = write_line(stored, text, *moment, weak=doubtful)
+            text = snippet(stored.content, weights, max(fitting, 1))
+            line = write_line(stored, text, *moment, weak=doubtful, topic=topic is None)
+            if chosen and estimate_tokens(line) + 1 > left:
+                break
         chosen.append(Line(stored, text, line, doubtful))
         left -= estimate_tokens(line) + 1
     return chosen
+
+
+def common_topic(memories: Iterable[Stored]) -> str | None:
+    """Return the topic that all of several memories are of; ``None`` where they are of different ones."""
+    topics = {stored.topic for stored in memories}
+    return topics.pop() if len(topics) == 1 else None
 
 
 def on_one_line(text: str) -> str:

@@ -54,7 +54,7 @@ _MEANING, _SAID_BY, _COVERED = 0.18, 0.2, 0.4
 # Where the best says less of the question than this, the nearest get these places, counted from 0.
 _LITTLE, _KEPT_PLACES = 0.35, (2, 4)
 # A match is weak that says less of the question than this, unless it stands out so far by meaning.
-_WEAK, _STANDS_OUT = 0.15, 2.5
+_WEAK, _STANDS_OUT = 0.2, 2.5
 _NEAR_SHARES = (0.2, 0.3, 1.0, 0.3)  # what similarity counts 2 and 1 before, itself, 1 after
 # Longer messages say more, beyond what their terms say: length in terms, from and up to, and exponent.
 _SHORTEST, _USUAL, _LONGEST, _SAYS_MORE = 3, 15, 60, 0.1
@@ -99,6 +99,7 @@ class Wanted:
 
 def inverse_frequency(messages: int, found_in: int) -> float:
     """Weigh a term by its rarity among one user's messages."""
+    messages = max(messages, found_in)  # one may have come between the two counts
     return float(log(1 + (messages - found_in + 0.5) / (found_in + 0.5)) ** _RARITY)
 
 

@@ -9,7 +9,7 @@ from mem1_mcp.errors import InvalidRequestError
 from mem1_mcp.memory import profile as profiles
 from mem1_mcp.memory import query as queries
 from mem1_mcp.memory import ranking
-from mem1_mcp.memory.lines import Line, at_local, choose, write_line
+from mem1_mcp.memory.lines import Line, at_local, choose, common_topic, write_line
 from mem1_mcp.text.budget import estimate_tokens, snippet
 from mem1_mcp.types import MAX_POSITION, conversation_of, place_of
 
@@ -52,12 +52,14 @@ class Recall:
 class Recalled:
     """What was found. ``more`` counts further matches that were not shown.
 
-    ``trouble`` says why it was not, or not everywhere, searched by meaning.
+    ``topic`` is the one that all lines are of, which then do not name it. ``trouble`` says why it was not,
+    or not everywhere, searched by meaning.
     """
 
     profile: tuple[Item, ...]
     hits: tuple[Line, ...]
     more: int
+    topic: str | None = None
     trouble: str | None = None
 
 
@@ -110,7 +112,9 @@ async def _search(
     hits = choose(found, weights, asked.max_tokens - spent, moment, weak)
     floor = ranked[0].score * _FURTHER if ranked else 0.0
     matches = sum(each.score >= floor for each in ranked)
-    return Recalled(tuple(items), tuple(hits), max(matches - asked.skip - len(hits), 0), trouble)
+    return Recalled(
+        tuple(items), tuple(hits), max(matches - asked.skip - len(hits), 0), common_topic(found), trouble
+    )
 
 
 async def _vectors(
@@ -156,7 +160,8 @@ async def _latest(store: Store, asked: Recall, moment: tuple[int, tzinfo]) -> Re
     hits = choose(newest, {}, asked.max_tokens - _cost(items), moment)
     total = await store.count(asked.scope)
     # Chosen from the newest back, shown in the order in which it was said.
-    return Recalled(tuple(items), tuple(reversed(hits)), max(total - asked.skip - len(hits), 0))
+    more = max(total - asked.skip - len(hits), 0)
+    return Recalled(tuple(items), tuple(reversed(hits)), more, common_topic(newest))
 
 
 async def _open(store: Store, asked: Recall, place: int, moment: tuple[int, tzinfo]) -> Recalled:

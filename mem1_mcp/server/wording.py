@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mem1_mcp.types import Forgotten, Item, Topic
 
 
-_ONLY_WEAK = "Nothing stored matches well; weak matches:"
+_ONLY_WEAK = "Nothing stored matches well; weak matches"
 _ASKED_LINES = 5  # of each kind in a question, which a person reads in a small window
 
 
@@ -70,7 +70,8 @@ def recalled(found: Recalled, asked: Recall, now: int, zone: tzinfo) -> CallTool
         lines += ["Profile:", *map(profile_line, found.profile)]
     if found.hits:
         only_weak = bool(asked.queries) and all(hit.weak for hit in found.hits)
-        lines.append(_ONLY_WEAK if only_weak and not asked.skip else _heading(asked))
+        heading = _ONLY_WEAK if only_weak and not asked.skip else _heading(asked)
+        lines.append(f"{heading}, topic {found.topic}:" if found.topic else f"{heading}:")
         lines += [hit.line for hit in found.hits]
     else:
         lines.append(_nothing(asked))
@@ -223,7 +224,8 @@ def with_ignored(result: CallToolResult, ignored: Sequence[str]) -> CallToolResu
 
 def frame_tokens(asked: Recall, now: int, zone: tzinfo) -> int:
     """Estimate what an answer of ``recall`` costs beside the lines of the profile and the memories."""
-    frame = [_first_line(asked, now, zone), "Profile:", _heading(asked), _more(999_999, "999999")]
+    heading = f"{max(_heading(asked), _ONLY_WEAK, key=len)}, topic:"
+    frame = [_first_line(asked, now, zone), "Profile:", heading, _more(999_999, "999999")]
     return estimate_tokens("\n".join(frame)) + 1
 
 
@@ -249,8 +251,8 @@ def _nothing(asked: Recall) -> str:
 
 def _heading(asked: Recall) -> str:
     if asked.around is not None:
-        return "Conversation:"
-    return "Memories, best first:" if asked.queries else "Latest messages, oldest first:"
+        return "Conversation"
+    return "Memories, best first" if asked.queries else "Latest messages, oldest first"
 
 
 def _what_goes(preview: Preview, zone: tzinfo) -> str:
