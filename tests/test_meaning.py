@@ -15,8 +15,6 @@ from tests.conftest import ZONE, HandClock, Host, Opening, host_of
 from tests.embedding_endpoint import BAD, Endpoint, endpoint
 from tests.test_remember_and_recall import found_by, tell
 
-ENGINES = ("sqlite", "elasticsearch")
-
 BY_WORDS = "Searched by words only:"
 
 

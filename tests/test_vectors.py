@@ -11,6 +11,9 @@ from mem1_mcp.errors import LeaseLostError
 from mem1_mcp.protocols import Store
 from mem1_mcp.types import Job, JobKind, Scope, Selection, Vectors
 from tests.conftest import HandClock, Opening
+from tests.embedding_endpoint import endpoint
+from tests.test_meaning import remembering
+from tests.test_remember_and_recall import found_by, tell
 from tests.test_store_contract import MING, forget, keep, said
 
 ENGINES = ("sqlite", "elasticsearch", "indexed")
@@ -260,3 +263,14 @@ async def test_a_store_without_a_model_finds_nothing_near_and_asks_for_no_vector
         assert await embed(store, {"east": EAST}) == ["east"]
     finally:
         await plain.close()
+
+
+async def test_recall_finds_by_meaning_what_shares_no_word(another: Opening, clock: HandClock) -> None:
+    with endpoint() as served:
+        async with remembering(another, clock, served) as (host, memory):
+            for text in ("My automobile is green.", "The physician was late.", "The sea was calm."):
+                await tell(host, text, topic=text)
+            await memory.make_vectors("ming")
+
+            assert (await found_by(host, "医生", topic="*"))[0] == "The physician was late."
+            assert (await found_by(host, "Was the sea calm?", topic="*"))[0] == "The sea was calm."
