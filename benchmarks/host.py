@@ -55,7 +55,11 @@ class Host:
         self._process.stdin.flush()
 
     def _send(self, message: dict[str, Any]) -> None:
-        self.write(json.dumps(message, ensure_ascii=False).encode())
+        try:
+            line = json.dumps(message, ensure_ascii=False).encode()
+        except UnicodeEncodeError:  # half characters can be written, escaped
+            line = json.dumps(message).encode()
+        self.write(line)
 
     def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """Ask and wait for the answer."""

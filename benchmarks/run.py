@@ -84,8 +84,7 @@ def measure(sizes: list[int], rounds: int, progress: Progress) -> Iterator[Figur
     with tempfile.TemporaryDirectory() as folder:
         for size in sizes:
             per_second = fill(folder, islice(told, size - held), size - held, progress)
-            files = [file for file in Path(folder).rglob("*") if file.is_file()]
-            per_message = sum(file.stat().st_size for file in files) / size
+            per_message = size_of(folder) / size
             held = size
             # New processes, so that memory is what a host sees that only asks.
             with Host(_ECHO) as echo, Host(_MEM1, MEM1_MEMORY_DIR=folder) as memory:
@@ -117,6 +116,11 @@ def fill(folder: str, told: Iterator[dict[str, Any]], count: int, progress: Prog
     return count / milliseconds * 1000
 
 
+def size_of(folder: str) -> int:
+    """Return how many bytes all files in a folder have."""
+    return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+
+
 async def many_users(users: int, folder: str, progress: Progress) -> str:
     """Fill a thousand messages of each user in, then ask users at random, one after the other."""
     settings = Settings(memory_dir=Path(folder))
@@ -131,11 +135,11 @@ async def many_users(users: int, folder: str, progress: Progress) -> str:
         seconds = time.perf_counter() - began
         times = await crowd.ask(memory, asked)
     progress.remove_task(task)
-    size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+    size = size_of(folder)
     return (
         f"{users:,} users with {_EACH:,} messages each: recall p50 {median(times):.1f} ms, p95 "
-        f"{percentile(times, 0.95):.1f} ms, without a host in between; {users * _EACH / seconds:,.0f} messages "
-        f"written a second, {size / users / _EACH:,.0f} bytes each."
+        f"{percentile(times, 0.95):.1f} ms, without a host in between; "
+        f"{users * _EACH / seconds:,.0f} messages written a second, {size / users / _EACH:,.0f} bytes each."
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -232,3 +234,17 @@ async def test_what_was_taken_comes_back_to_the_letter(host: Host) -> None:
 @pytest.mark.parametrize("name", [name for name, text in HOSTILE.items() if sendable({text: 1})])
 async def test_a_tool_of_any_name_is_refused(host: Host, name: str) -> None:
     assert (await host.call(HOSTILE[name])).is_error
+
+
+@pytest.mark.heavy
+def test_queries_that_were_made_to_break_recall_are_all_answered() -> None:
+    asked = subprocess.run(
+        [sys.executable, "benchmarks/hostile_queries.py", "--queries", "900", "--messages", "1000"],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+    assert asked.returncode == 0, asked.stderr[-2000:]
+    assert "900 of 900 answered" in asked.stdout

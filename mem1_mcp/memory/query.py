@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from mem1_mcp.text.dates import NamedTimes
     from mem1_mcp.types import Role, Scope, Statistics
 
-# A query is a sentence, not a document: what is beyond this adds nothing but work.
-_MAX_CHARACTERS = 2000
+MAX_CHARACTERS = 2000  # a query is a sentence, not a document: what is beyond adds nothing but work
 _MAX_TERMS = 64
 _MAX_UNKNOWN = 5  # words that are looked up by their likeness
 _DAY = 2.0  # lying on a day that is named: as much as two terms that one message holds
@@ -69,7 +68,7 @@ class Query:
 
 async def prepare(store: Store, scope: Scope, text: str, now: datetime) -> Query:
     """Weigh a question by this user's own statistics; ``now`` carries the user's time zone."""
-    text = text[:_MAX_CHARACTERS]
+    text = text[:MAX_CHARACTERS]
     times = named_times(text, now.date())
     terms = query_terms(times.rest)[:_MAX_TERMS] or query_terms(text)[:_MAX_TERMS]
     compounds = _compounds(terms)

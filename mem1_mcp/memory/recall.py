@@ -91,7 +91,7 @@ async def _search(
     profile = await store.profile(asked.scope.user)
     items = profiles.relevant(
         profile,
-        " ".join(asked.queries),
+        " ".join(text[: queries.MAX_CHARACTERS] for text in asked.queries),
         asked.max_tokens // _PROFILE_SHARE if not asked.skip else 0,
     )
     now, zone = moment

@@ -27,7 +27,7 @@ MAX_CONTENT = 200_000  # characters of one message
 MAX_CALL = 2_000_000  # characters of one call
 MAX_FACTS = 100  # a call
 MAX_FACT = 1_000
-MAX_QUERY = 100_000
+MAX_QUERY = 1_000_000  # of which the beginning is searched for
 MAX_QUERIES = 8
 _MAX_IDS = 1000
 _MAX_METADATA_KEYS = 64
@@ -113,11 +113,19 @@ def _utf8(text: str) -> str:
     return text
 
 
+def _without_halves(text: str) -> str:
+    """Take half characters out of what is only searched for: nothing is lost by it."""
+    return text if text.isascii() else _HALVES.sub(" ", text)
+
+
+_HALVES = re.compile("[\ud800-\udfff]")
+
+
 # Lengths stand before the validators, or pydantic counts "items" instead of characters.
 Text = Annotated[str, Field(max_length=1000), AfterValidator(_utf8)]
 Content = Annotated[str, Field(max_length=MAX_CONTENT), AfterValidator(_utf8), AfterValidator(_not_blank)]
 FactText = Annotated[str, Field(max_length=MAX_FACT), AfterValidator(_utf8), AfterValidator(_not_blank)]
-Question = Annotated[str, Field(max_length=MAX_QUERY), AfterValidator(_utf8)]
+Question = Annotated[str, Field(max_length=MAX_QUERY), AfterValidator(_without_halves)]
 Identifier = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_utf8)]
 Name = Annotated[str, Field(max_length=100_000), AfterValidator(_utf8), AfterValidator(_name)]
 Metadata = Annotated[dict[str, Any], BeforeValidator(_parsed), AfterValidator(_metadata)]
