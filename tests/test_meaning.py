@@ -6,14 +6,18 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from mem1_mcp.embedders.openai import OpenAIEmbedder
 from mem1_mcp.memory import Jobs, Meaning, Memory
 from mem1_mcp.text.budget import estimate_tokens
+from mem1_mcp.types import Selection
 from tests.conftest import ZONE, HandClock, Host, Opening, host_of
 from tests.embedding_endpoint import BAD, Endpoint, endpoint
 from tests.test_remember_and_recall import found_by, tell
+from tests.test_store_contract import keep, preview
 
 BY_WORDS = "Searched by words only:"
 
@@ -279,3 +283,25 @@ async def test_what_the_endpoint_is_told_is_nothing_but_words(
 
     assert all(set(body) <= {"input", "model", "encoding_format", "input_type"} for body in sent)
     assert "ming" not in str(sent)
+
+
+async def test_an_endpoint_that_stalls_keeps_nothing_from_being_erased(
+    another: Opening, clock: HandClock, served: Endpoint
+) -> None:
+    async with remembering(another, clock, served) as (host, memory):
+        await tell(host, "My automobile is green.")
+        places = await keep(memory.store, "forget this")
+        await preview(memory.store, Selection(places=places))
+        served.mode = "slow"
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(memory.jobs.run)
+                while not served.asked:
+                    await anyio.lowlevel.checkpoint()
+                await memory.store.forget("ming", "t")
+                memory.jobs.wake()
+                while (await memory.store.forget("ming", "t")).pending:
+                    await anyio.lowlevel.checkpoint()
+                tasks.cancel_scope.cancel()
+
+    assert "My automobile is green." not in served.texts

@@ -19,17 +19,18 @@ import anyio.to_thread
 
 from mem1_mcp.errors import EmbedderError, LeaseLostError, StoreBusyError, StoreError
 from mem1_mcp.text.terms import index
-from mem1_mcp.types import JOB_KINDS
+from mem1_mcp.types import JOB_KINDS, JobKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from mem1_mcp.memory.meaning import Meaning
     from mem1_mcp.protocols import Clock, Store
-    from mem1_mcp.types import Indexed, Job, JobKind
+    from mem1_mcp.types import Indexed, Job
 
 log = logging.getLogger(__name__)
 
+_EMBEDDING: tuple[JobKind, ...] = ("embedding",)
 _LEASE_MS = 15_000
 _EMBEDDING_LEASE_MS = 180_000  # the longest an embedder takes for a batch, twice
 _FIRST_LOOK_SECONDS = 2.0  # a host that starts has better things to do
@@ -60,37 +61,53 @@ class Jobs:
         self._lease_ms = lease_ms
         self._owner = uuid.uuid4().hex
         self._woken = anyio.Event()
-        self._retry_at = math.inf
+        self._retry_at: dict[JobKind, float] = {}
 
     async def run(self) -> None:
         """Do what is due, for ever; ended by cancellation, which loses nothing."""
         await anyio.sleep(_FIRST_LOOK_SECONDS)
+        async with anyio.create_task_group() as tasks:
+            if self._meaning is not None:
+                # Apart, so that an endpoint that takes a minute keeps nothing from being erased.
+                tasks.start_soon(self._keep_doing, _EMBEDDING)
+                tasks.start_soon(self._meaning.get_ready)
+            await self._keep_doing([kind for kind in self._kinds if kind not in _EMBEDDING])
+
+    async def _keep_doing(self, kinds: Collection[JobKind]) -> None:
         while True:
-            self._woken = anyio.Event()
-            if anyio.current_time() >= self._retry_at:
-                self._retry_at = math.inf
-            await self.run_due()
-            with anyio.move_on_after(min(_POLL_SECONDS, self._retry_at - anyio.current_time())):
-                await self._woken.wait()
+            woken = self._woken
+            for kind in kinds:
+                if anyio.current_time() >= self._retry_at.get(kind, math.inf):
+                    del self._retry_at[kind]
+            await self._do_due(kinds)
+            retry_at = min((self._retry_at.get(kind, math.inf) for kind in kinds), default=math.inf)
+            with anyio.move_on_after(min(_POLL_SECONDS, retry_at - anyio.current_time())):
+                await woken.wait()
 
     async def run_due(self) -> None:
         """Do what is due now, until there is nothing any more."""
+        await self._do_due(self._kinds)
+
+    async def _do_due(self, kinds: Collection[JobKind]) -> None:
         try:
-            while job := await self._store.claim_job(self._kinds, self._owner, self._lease_ms):
+            while job := await self._store.claim_job(kinds, self._owner, self._lease_ms):
                 await self._do(job, anyio.current_time() + _SHARE_SECONDS, _TURN_SECONDS)
         except StoreError as error:
             log.warning("Work in the background will be tried again: %s", error)
 
-    def wake(self) -> None:
-        """Have a look for work now: there is some."""
+    def wake(self, kind: JobKind | None = None) -> None:
+        """Have a look for work now: there is some, of a kind that may wait for another try."""
+        if kind is not None and self._retry_at.get(kind, -math.inf) > anyio.current_time():
+            return
         self._woken.set()
+        self._woken = anyio.Event()
 
     async def finish_soon(self, user: str, kind: JobKind, seconds: float) -> bool:
         """Do a user's job here and now; false when that takes longer, and ``run`` goes on with it."""
         job = await self._store.claim_job((kind,), self._owner, self._lease_ms, user)
         done = job is not None and await self._do(job, anyio.current_time() + seconds, 0)
         if not done:
-            self._woken.set()
+            self.wake()
         return done
 
     async def _do(self, job: Job, until: float, turn_seconds: float) -> bool:
@@ -125,9 +142,13 @@ class Jobs:
         log.info("The job %s %s", job.kind, "is done" if finished else "was asked for again meanwhile")
         return finished
 
+    def _look_again(self, job: Job, wait_ms: int) -> None:
+        known = self._retry_at.get(job.kind, math.inf)
+        self._retry_at[job.kind] = min(known, anyio.current_time() + wait_ms / 1000)
+
     async def _wait(self, job: Job, wait_ms: int) -> None:
         """Give a job back whose next step has to wait, which is no failure."""
-        self._retry_at = min(self._retry_at, anyio.current_time() + wait_ms / 1000)
+        self._look_again(job, wait_ms)
         await self._store.postpone_job(job, None, self._clock() + wait_ms)
 
     async def _step(self, job: Job) -> tuple[Job, int] | None:
@@ -164,7 +185,7 @@ class Jobs:
         pause = min(_FIRST_RETRY_MS << min(job.attempts, 16), longest)
         jittered = int(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
         # One that failed within a call too: what it woke finds that it is not due yet.
-        self._retry_at = min(self._retry_at, anyio.current_time() + jittered / 1000)
+        self._look_again(job, jittered)
         parked = given_up and not isinstance(error, StoreBusyError)
         log.warning(
             "The job %s %s: %s", job.kind, "is given up" if parked else "will be tried again", error

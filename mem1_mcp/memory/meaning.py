@@ -100,6 +100,13 @@ class Meaning:
             await self.check()
         return [await self._or_nothing(text) for text in cut]
 
+    async def get_ready(self) -> None:
+        """Do what the first vector needs, so that no question waits for it; failing is told later."""
+        try:
+            await self.check()
+        except EmbedderError as error:
+            log.warning("Nothing makes vectors yet: %s", error)
+
     async def check(self) -> None:
         """Find out whether the embedder works at all, by a text that each takes.
 

@@ -46,7 +46,7 @@ class Memory:
             self.store, user, asked, self.clock(), masking=self.masking, progress=progress
         )
         if self.meaning is not None:
-            self.jobs.wake()
+            self.jobs.wake("embedding")
         return done
 
     async def recall(self, asked: Recall, progress: Progress = silently) -> Recalled:

@@ -104,6 +104,7 @@ STATE = Layout(
             "call": _NUMBER,
             "batch": _NUMBER,
             "due_at": _DATE,
+            "work": _KEYWORD,
             "terms_version": {"type": "integer"},
             "space": _KEYWORD,
             "space_since": _DATE,

@@ -43,20 +43,21 @@ def _with(ledger: Ledger, kind: str, work: Work | None) -> Ledger:
     return replace(ledger, work=others if work is None else {**others, kind: work})
 
 
-async def users_with_work(indices: Indices, now: int, space: Space | None) -> list[str]:
-    """Return users for whom something is due, longest first."""
+async def users_with_work(
+    indices: Indices, kinds: Collection[JobKind], now: int, space: Space | None
+) -> list[str]:
+    """Return users for whom something of these kinds may be due, longest first."""
     await indices.refresh(indices.state)
+    times = [{"range": {"due_at": {"lte": now}}}, {"range": {"due_at": {"gt": now + _FAR_MS}}}]
+    of_kinds = {"terms": {"work": list(kinds)}}
     due: list[Query] = [
-        {"range": {"due_at": {"lte": now}}},
-        {"range": {"due_at": {"gt": now + _FAR_MS}}},
-        {"range": {"terms_version": {"lt": TERMS_VERSION}}},
+        {"bool": {"filter": [of_kinds], "should": times, "minimum_should_match": 1}},
     ]
-    if space is not None:
-        others: list[Query] = [
-            {"term": {"space": space.name}},
-            {"range": {"space_since": {"gte": space.started_at}}},
-        ]
-        due.append({"bool": {"must_not": others}})
+    if "reindexing" in kinds:
+        due.append({"range": {"terms_version": {"lt": TERMS_VERSION}}})
+    if space is not None and "embedding" in kinds:
+        newer = {"range": {"space_since": {"gte": space.started_at}}}
+        due.append({"bool": {"must_not": [{"term": {"space": space.name}}, newer]}})
     body = {
         "query": {
             "bool": {"filter": [{"term": {"kind": "user"}}], "should": due, "minimum_should_match": 1}
@@ -81,7 +82,7 @@ class Claim:
 
     async def __call__(self, ledger: Ledger) -> tuple[Ledger, Job | None]:
         """Claim in a ledger; first what is needed is asked for."""
-        if self._space is not None and ledger.space != self._space.name:
+        if self._space is not None and "embedding" in self._kinds and ledger.space != self._space.name:
             ledger = spaces.asked(ledger, self._space, self._now)
         if not ledger.calls:
             return ledger, None

@@ -149,7 +149,7 @@ class Ledgers:
             "state": _FORM.dump_python(ledger, mode="json", exclude_defaults=True),
         }
         if ledger.due_at is not None:
-            source["due_at"] = ledger.due_at
+            source |= {"due_at": ledger.due_at, "work": sorted(ledger.work)}
         if ledger.space is not None:
             source |= {"space": ledger.space, "space_since": ledger.space_since}
         return await self._indices.put(self._indices.state, _id_of(ledger.user), source, seen)

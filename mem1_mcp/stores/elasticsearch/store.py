@@ -176,8 +176,8 @@ class ElasticsearchStore:
         """See ``Store.claim_job``."""
         now = self._clock()
         claim = jobs.Claim(kinds, owner, now, lease_ms, self._space)
-        users = [user] if user else await jobs.users_with_work(self._indices, now, self._space)
-        for each in users:
+        waiting = [user] if user else await jobs.users_with_work(self._indices, kinds, now, self._space)
+        for each in waiting:
             _, job = await self._ledgers.change(each, claim)
             if job is not None:
                 return job

@@ -36,7 +36,7 @@ _UNREADABLE = re.compile(r"[^a-z0-9]+")
 class UserFiles:
     """Opens files on demand, a bounded number at once. Safe to use from several threads.
 
-    ``asks`` tells of a file whether claiming a job in it would ask for one first.
+    ``asks`` tells of a file whether claiming an embedding job in it would ask for one first.
     """
 
     def __init__(
@@ -122,9 +122,10 @@ class UserFiles:
             db = peek(path, USER_LAYOUT)
             try:
                 self._users[path.name] = db.execute("SELECT owner FROM state").get
-                if jobs.is_due(db, kinds, now) or self._asks(db):
+                asks = self._asks(db)
+                if jobs.is_due(db, kinds, now) or (asks and "embedding" in kinds):
                     return True
-                return False if jobs.told(db) else None
+                return False if asks or jobs.told(db) else None
             finally:
                 db.close()
 

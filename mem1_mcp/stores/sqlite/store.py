@@ -274,7 +274,7 @@ class SqliteStore:
                 return None
             with file.writing(time.monotonic() + seconds) as db:
                 jobs.ask_for_reindexing(db, now)
-                if self._space is not None:
+                if self._space is not None and "embedding" in kinds:
                     embedding.ask(db, self._space, self._started_at, now)
                 return jobs.claim(db, user, kinds, owner, now, lease_ms)
 
