@@ -70,7 +70,7 @@ def main() -> None:
             for name, host in hosts.items()
         }
     print(
-        "| endpoint | remember p50 ms (to none) | p95 | recall p50 (to none) | p95 | slowest | recall says |"
+        "| endpoint | remember p50 ms (to none) | p95 | recall p50 (to none) | p95 | most | recall says |"
     )
     print("|---|---:|---:|---:|---:|---:|---|")
     for name in addresses:
