@@ -50,7 +50,7 @@ _SHORT = 0.8
 _ADDRESSES = 0.85
 # Meaning beside words: a standard deviation of similarity, of the most that words give; who said it; and
 # how much of the question the best must say for that to be the most.
-_MEANING, _SAID_BY, _COVERED = 0.18, 0.2, 0.4
+_MEANING, _SAID_BY, _COVERED = 0.18, 0.2, 0.3
 # Where the best says less of the question than this, the nearest get these places, counted from 0.
 _LITTLE, _KEPT_PLACES = 0.35, (2, 4)
 # A match is weak that says less of the question than this, unless it stands out so far by meaning.
