@@ -92,7 +92,7 @@ async def test_a_memory_that_was_written_in_one_time_zone_is_told_in_another(
     async with host_of(a_memory(store, clock, ZoneInfo("America/New_York"))) as host:
         assert await texts(host, since="2026-05-02", until="2026-05-02") == []
         assert await texts(host, since="2026-05-01", until="2026-05-01") == ["Arrived"]
-        assert "2026-05-01 Fri 13:30" in await host.text("recall")
+        assert "2026-05-01 Fri" in await host.text("recall")
 
 
 # Files that people move

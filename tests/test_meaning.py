@@ -121,6 +121,7 @@ async def test_an_endpoint_that_fails_is_named_and_words_go_on_finding(
     assert served.url in found["degraded"] or "the embedder answered" in found["degraded"]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("mode", BAD)
 async def test_an_endpoint_that_fails_costs_no_message_its_vector_in_the_end(
     told: tuple[Host, Memory], served: Endpoint, clock: HandClock, mode: str
@@ -285,6 +286,7 @@ async def test_what_the_endpoint_is_told_is_nothing_but_words(
     assert "ming" not in str(sent)
 
 
+@pytest.mark.heavy
 async def test_an_endpoint_that_stalls_keeps_nothing_from_being_erased(
     another: Opening, clock: HandClock, served: Endpoint
 ) -> None:

@@ -161,7 +161,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "a budget of 99": ("recall", {"max_tokens": 99}, ["max_tokens", "99", "100 or more"]),
     "a budget of 20001": ("recall", {"max_tokens": 20001}, ["max_tokens", "20001", "20000 or less"]),
     "nine queries": ("recall", {"queries": ["x"] * 9}, ["queries", "9", "8 at most"]),
-    "a query of 100001 characters": ("recall", {"query": "x" * 100_001}, ["query", "100000 at most"]),
+    "a query of 1000001 characters": ("recall", {"query": "x" * 1_000_001}, ["query", "1000000 at most"]),
     "a searched topic of 300 characters": (
         "recall",
         {"topic": "t" * 300},
@@ -205,8 +205,8 @@ async def test_a_refusal_names_the_field_the_limit_and_the_cure(
         ("remember", {"facts": [{"text": "x" * 1001}]}, "1001 characters"),
         ("remember", {"facts": [{"text": "x", "replaces": "x" * 1001}]}, "1001 characters"),
         ("remember", {"messages": said("x"), "request_id": "r" * 201}, "201 characters"),
-        ("recall", {"query": "x" * 100_001}, "100001 characters"),
-        ("recall", {"queries": ["x" * 100_001]}, "100001 characters"),
+        ("recall", {"query": "x" * 1_000_001}, "1000001 characters"),
+        ("recall", {"queries": ["x" * 1_000_001]}, "1000001 characters"),
         ("forget", {"confirm": "x" * 201}, "201 characters"),
     ],
 )

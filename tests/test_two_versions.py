@@ -126,7 +126,7 @@ async def test_two_hosts_of_different_settings_share_a_memory_each_in_its_own_wa
         at_one = await one.text("recall", topic="*")
         at_other = await other.text("recall")
 
-        assert "· 工作" in await one.text("recall")
+        assert "topic 工作" in await one.text("recall")
         assert "all topics" in at_other
         assert "[REDACTED:password]" in at_other
         assert "2026-05-02" in at_one

@@ -71,7 +71,9 @@ def recalled(found: Recalled, asked: Recall, now: int, zone: tzinfo) -> CallTool
     if found.hits:
         only_weak = bool(asked.queries) and all(hit.weak for hit in found.hits)
         heading = _ONLY_WEAK if only_weak and not asked.skip else _heading(asked)
-        lines.append(f"{heading}, topic {found.topic}:" if found.topic else f"{heading}:")
+        # Where one was asked for, the first line names it.
+        told = found.topic is not None and asked.scope.topic is None
+        lines.append(f"{heading}, topic {found.topic}:" if told else f"{heading}:")
         lines += [hit.line for hit in found.hits]
     else:
         lines.append(_nothing(asked))
