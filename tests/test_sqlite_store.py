@@ -21,8 +21,9 @@ from mem1_mcp.errors import StoreBusyError, StoreDamagedError, StoreError, Store
 from mem1_mcp.protocols import Store
 from mem1_mcp.stores.sqlite import SqliteStore
 from mem1_mcp.types import Period, Scope, Selection, place_of
-from tests.conftest import HandClock
-from tests.test_store_contract import MING, NOON, keep
+from tests.conftest import HandClock, Opening
+from tests.test_store_contract import MING, NOON, forget, keep
+from tests.test_vectors import SPACE, embed
 
 NOISE = bytes(number * number % 251 for number in range(4096))
 
@@ -383,3 +384,22 @@ async def test_eight_processes_that_open_new_memories_at_once_all_succeed(folder
     async with opened(folder) as store:
         for number in range(40):
             assert await store.count(Scope(f"user {number}")) == 8
+
+
+async def test_the_bytes_of_a_vector_leave_the_files_with_its_message(
+    another: Opening, folder: Path
+) -> None:
+    unmistakable = bytes(range(1, 49))
+    store = another(SPACE)
+    places = await keep(store, *(f"east {number}" for number in range(300)))
+    await embed(store, {"east": unmistakable})
+    assert unmistakable in all_bytes(folder)
+
+    await forget(store, Selection(places=places))
+
+    assert unmistakable not in all_bytes(folder)
+    await store.close()
+
+
+def all_bytes(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())

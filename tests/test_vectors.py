@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -275,22 +274,3 @@ async def test_recall_finds_by_meaning_what_shares_no_word(another: Opening, clo
 
             assert (await found_by(host, "医生", topic="*"))[0] == "The physician was late."
             assert (await found_by(host, "Was the sea calm?", topic="*"))[0] == "The sea was calm."
-
-
-async def test_the_bytes_of_a_vector_leave_the_files_with_its_message(
-    store: Store, engine: str, folder: Path
-) -> None:
-    if engine != "sqlite":
-        pytest.skip("segments are looked at in tests of that store")
-    unmistakable = bytes(range(1, 49))
-    places = await keep(store, *(f"east {number}" for number in range(300)))
-    await embed(store, {"east": unmistakable})
-    assert unmistakable in all_bytes(folder)
-
-    await forget(store, Selection(places=places))
-
-    assert unmistakable not in all_bytes(folder)
-
-
-def all_bytes(folder: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())

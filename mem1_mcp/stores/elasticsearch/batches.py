@@ -46,11 +46,17 @@ def begun(ledger: Ledger, now: int, most: int) -> Ledger:
     if len(ledger.recent) < most and _size(ledger.recent) < _CHARACTERS:
         return ledger
     if ledger.batch is not None:
-        if abs(now - ledger.batch.since) < _OVERTAKEN_MS:
+        if on_its_way(ledger, now):
             return ledger
         ledger = ledger.giving_up_the_batch()
     number = ledger.batches + 1
     return replace(ledger, batches=number, batch=Batch(number, ledger.calls, now))
+
+
+def on_its_way(ledger: Ledger, now: int) -> int:
+    """Return the newest call that is on its way into the index, 0 where none is or it was long ago."""
+    batch = ledger.batch
+    return batch.upto if batch is not None and abs(now - batch.since) < _OVERTAKEN_MS else 0
 
 
 async def move(indices: Indices, ledgers: Ledgers, ledger: Ledger, key: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from dataclasses import replace
 from operator import mul
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mem1_mcp.stores.elasticsearch import jobs
+from mem1_mcp.errors import StoreBusyError
+from mem1_mcp.stores.elasticsearch import batches, jobs
 from mem1_mcp.stores.elasticsearch.connection import Put, Seen
 from mem1_mcp.stores.elasticsearch.documents import document, row_of, vector_field
 from mem1_mcp.stores.elasticsearch.ledgers import key_of
@@ -29,15 +30,24 @@ _UNIT = 127 * 127  # what a cosine of 1 is of two vectors
 _LOOKED_AT = 4  # times as many vectors as are wanted: the graph is walked that wide
 
 
-async def unembedded(indices: Indices, ledger: Ledger, limit: int) -> dict[int, str]:
-    """Find the next messages without a vector, call by call."""
+async def unembedded(indices: Indices, ledger: Ledger, limit: int, now: int) -> dict[int, str]:
+    """Find the next messages without a vector, call by call.
+
+    Raises:
+        StoreBusyError: only those have none that are on their way into the index.
+
+    """
+    moving = batches.on_its_way(ledger, now)
     found: dict[int, str] = {}
     characters = 0
-    for row in await _without_vector(indices, ledger, limit):
+    left = await _without_vector(indices, ledger, limit + len(ledger.rows))
+    for row in [row for row in left if not ledger.indexed < row.call <= moving][:limit]:
         found[row.place] = row.content
         characters += len(row.content)
         if characters >= _CHARACTERS:
             break
+    if left and not found:
+        raise StoreBusyError("Messages are on their way into the index. Nothing was changed. Try again.")
     return found
 
 
@@ -52,35 +62,28 @@ async def _without_vector(indices: Indices, ledger: Ledger, limit: int) -> list[
 
 
 async def keep(
-    indices: Indices, ledgers: Ledgers, job: Job, vectors: Mapping[int, bytes], until: int
+    indices: Indices, ledgers: Ledgers, job: Job, vectors: Mapping[int, bytes], times: tuple[int, int]
 ) -> None:
-    """Keep vectors in the ledger and in the index, and note up to which call all have one."""
+    """Keep vectors in the ledger and in the index, and note up to which call all have one.
+
+    ``times`` are now and the end of the lease.
+    """
+    now, until = times
     dimensions = max(map(len, vectors.values()), default=0)
     if dimensions:
         await indices.add_vectors(dimensions)
 
-    def with_vector(row: Row, number: int) -> Row:
-        vector = vectors.get(row.place)
-        return row if vector is None else replace(row, space=number, vector=b64encode(vector).decode())
-
     def kept(ledger: Ledger, work: Work) -> tuple[Ledger, Work]:
-        if dimensions and ledger.dimensions not in (0, dimensions):
-            ledger = begun(ledger)
-        number = ledger.space_number
-        recent = tuple(
-            replace(call, rows=tuple(with_vector(row, number) for row in call.rows))
-            for call in ledger.recent
-        )
-        if recent != ledger.recent:
-            # What is on its way has no vectors.
-            ledger = replace(ledger, recent=recent).giving_up_the_batch()
         if not dimensions:
-            return ledger, work
-        return replace(ledger, dimensions=dimensions), replace(work, attempts=0)
+            return _with_vectors(ledger, vectors, now), work
+        if ledger.dimensions not in (0, dimensions):
+            ledger = begun(ledger)
+        ledger = replace(ledger, dimensions=dimensions)
+        return _with_vectors(ledger, vectors, now), replace(work, attempts=0)
 
     ledger, _ = await jobs.hold(ledgers, job, until, kept)
     if vectors:
-        await _keep_indexed(indices, ledger, vectors, with_vector)
+        await _keep_indexed(indices, ledger, vectors)
     first = [row.call for row in await _without_vector(indices, ledger, 1)]
     upto = min([ledger.calls + 1, *first]) - 1
 
@@ -92,9 +95,28 @@ async def keep(
     await jobs.hold(ledgers, job, until, advanced)
 
 
-async def _keep_indexed(
-    indices: Indices, ledger: Ledger, vectors: Mapping[int, bytes], with_vector: Any
-) -> None:
+def _with_vectors(ledger: Ledger, vectors: Mapping[int, bytes], now: int) -> Ledger:
+    """Put vectors to the messages in the ledger; those on their way into the index get theirs there."""
+    moving = batches.on_its_way(ledger, now)
+    recent = tuple(
+        call
+        if call.number <= moving
+        else replace(call, rows=tuple(_with_vector(row, vectors, ledger.space_number) for row in call.rows))
+        for call in ledger.recent
+    )
+    if recent == ledger.recent:
+        return ledger
+    ledger = replace(ledger, recent=recent)
+    # A batch that nobody brings any more would bring them without their vectors.
+    return ledger if moving else ledger.giving_up_the_batch()
+
+
+def _with_vector(row: Row, vectors: Mapping[int, bytes], number: int) -> Row:
+    vector = vectors.get(row.place)
+    return row if vector is None else replace(row, space=number, vector=b64encode(vector).decode())
+
+
+async def _keep_indexed(indices: Indices, ledger: Ledger, vectors: Mapping[int, bytes]) -> None:
     key = key_of(ledger.user)
     body = {
         "query": visible(ledger, {"terms": {"place": list(vectors)}}),
@@ -104,7 +126,7 @@ async def _keep_indexed(
     found = await indices.search(indices.messages, body, key)
     lines = []
     for hit in found["hits"]["hits"]:
-        row = with_vector(row_of(hit["_source"]), ledger.space_number)
+        row = _with_vector(row_of(hit["_source"]), vectors, ledger.space_number)
         put = document(ledger.user, key, hit["_source"]["batch"], row)
         # One that was forgotten meanwhile is not as it was seen.
         lines.append(Put(hit["_id"], put.source, seen=Seen(hit["_seq_no"], hit["_primary_term"])))

@@ -208,12 +208,13 @@ class ElasticsearchStore:
 
     async def unembedded(self, job: Job, limit: int) -> Mapping[int, str]:
         """See ``Store.unembedded``."""
-        return await embedding.unembedded(self._indices, await self._ledgers.read(job.user), limit)
+        ledger = await self._ledgers.read(job.user)
+        return await embedding.unembedded(self._indices, ledger, limit, self._clock())
 
     async def keep_vectors(self, job: Job, vectors: Mapping[int, bytes], lease_ms: int) -> None:
         """See ``Store.keep_vectors``."""
-        until = self._clock() + lease_ms
-        await embedding.keep(self._indices, self._ledgers, job, vectors, until)
+        now = self._clock()
+        await embedding.keep(self._indices, self._ledgers, job, vectors, (now, now + lease_ms))
 
     async def keep_token(self, token: Token) -> None:
         """See ``Store.keep_token``."""
