@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 _CHARACTERS = 2000  # of a message; models read no more of it
 _PATIENCE_SECONDS = 3.0  # a person waits
 _REST_SECONDS = 30.0
+_STARTING_SECONDS = 30.0
 _UNIT = 127
 _NOTHING = 1e-6  # of a unit
 _WAY = 1  # of taking off what is common; another one makes other vectors
@@ -59,6 +60,7 @@ class Meaning:
         self._rest = rest
         self._common: _Common | None = None
         self._learning = anyio.Lock()
+        self._made_at = anyio.current_time()
         self._resting_until = -math.inf
         self._trouble = ""
 
@@ -83,7 +85,10 @@ class Meaning:
         except EmbedderError as error:
             trouble = str(error)
         log.warning("Questions are answered by their words alone: %s", trouble)
-        self._trouble, self._resting_until = trouble, anyio.current_time() + self._rest
+        # What is still starting, or being learnt from, is soon asked again.
+        starting = self._common is None and anyio.current_time() < self._made_at + _STARTING_SECONDS
+        rest = min(self._rest, self._patience) if starting else self._rest
+        self._trouble, self._resting_until = trouble, anyio.current_time() + rest
         return Asked(trouble=trouble)
 
     async def of_messages(self, texts: Sequence[str]) -> list[bytes]:
