@@ -234,19 +234,20 @@ async def _send(process: Process, end: signal.Signals) -> None:
 
 @pytest.mark.parametrize("end", ENDS, ids=told_of_end)
 async def test_a_busy_server_ends_in_order(tmp_path: Path, end: signal.Signals | None) -> None:
-    async with served_to_its_end(tmp_path, end) as (server, bring_to_its_end):
-        async with busy(server.url) as (writers, ends):
-            await bring_to_its_end()
+    with hanging_up(signal.SIG_DFL):
+        async with served_to_its_end(tmp_path, end) as (server, bring_to_its_end):
+            async with busy(server.url) as (writers, ends):
+                await bring_to_its_end()
 
-        assert_in_order(server)
-        assert ends == dict.fromkeys(STREAMS, "in order")
+            assert_in_order(server)
+            assert ends == dict.fromkeys(STREAMS, "in order")
     await is_all_there_after_a_restart(tmp_path, server.url, writers.acknowledged)
 
 
 @contextmanager
-def hanging_up_ignored() -> Generator[None]:
-    """Have processes that are started here ignore SIGHUP, as ``nohup`` does."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+def hanging_up(handled: signal.Handlers) -> Generator[None]:
+    """Have processes that are started here ignore SIGHUP, as ``nohup`` does, or not, whatever we do."""
+    before = signal.signal(signal.SIGHUP, handled)
     try:
         yield
     finally:
@@ -254,7 +255,7 @@ def hanging_up_ignored() -> Generator[None]:
 
 
 async def test_a_server_that_was_started_to_outlive_its_terminal_does(tmp_path: Path) -> None:
-    with hanging_up_ignored():
+    with hanging_up(signal.SIG_IGN):
         async with served(tmp_path, "--no-auth") as server:
             async with busy(server.url) as (writers, ends):
                 server.process.send_signal(signal.SIGHUP)
