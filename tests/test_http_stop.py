@@ -40,7 +40,13 @@ from tests.test_under_way import ENVELOPE, is_running, kept_in, locked, parcel
 END_SECONDS = 6  # three are promised, and two at most taken; a machine may have other things to do
 ENOUGH = 12  # parcels that are acknowledged before the end begins
 CLIENTS = [("auto", "http"), ("legacy", "http"), ("legacy", "sse")]
-ENDS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, None]  # the last: the parent is killed
+# Each signal takes the same way; the last: the parent is killed.
+ENDS = [
+    pytest.param(signal.SIGINT, marks=pytest.mark.heavy),
+    signal.SIGTERM,
+    pytest.param(signal.SIGHUP, marks=pytest.mark.heavy),
+    None,
+]
 PROFILE = "memory://profile"
 STREAMS = ("/mcp of a session", "/sse", "subscriptions/listen")
 BOTH_KINDS = {"Accept": "application/json, text/event-stream"}
