@@ -63,10 +63,11 @@ async def doctor(folder: Path, environment: Environment) -> tuple[int, str]:
 
 async def wait_until_indexed(folder: Path, environment: Environment) -> str:
     """Ask the doctor until nothing is left to be indexed anew; return what it says then."""
+    renewed = f"terms version {VERSION + 1}, this program's is {VERSION + 1}"
     with anyio.fail_after(50):
         while True:
             _, told = await doctor(folder, environment)
-            if "terms version 2, this program's is 2" in told and not re.search(_UNDER_WAY, told):
+            if renewed in told and not re.search(_UNDER_WAY, told):
                 return told
 
 
