@@ -40,6 +40,8 @@ _GAP = REACH + 1  # messages further apart do not touch
 
 _SATURATION = 0.8
 _LENGTH_SHARE = 0.5
+# A document in a message is not so far from its words that its short neighbours would be nearer.
+_LONG = 2.0 * _SATURATION * _LENGTH_SHARE
 _RARITY = 1.15  # exponent: rare terms count for somewhat more than the logarithm of their rarity
 
 _SPEAKER = 1.5  # more pays until a question names the wrong person
@@ -57,7 +59,7 @@ _LITTLE, _KEPT_PLACES = 0.35, (2, 4)
 _WEAK, _STANDS_OUT = 0.2, 2.5
 _NEAR_SHARES = (0.2, 0.3, 1.0, 0.3)  # what similarity counts 2 and 1 before, itself, 1 after
 # Longer messages say more, beyond what their terms say: length in terms, from and up to, and exponent.
-_SHORTEST, _USUAL, _LONGEST, _SAYS_MORE = 3, 15, 60, 0.1
+_SHORTEST, _USUAL, _LONGEST, _SAYS_MORE = 8, 15, 60, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +245,8 @@ class _Line:
         """Return what the terms in and around a row are worth, each saturated."""
         lengths = self._lengths[row - _BEFORE : row + _AFTER + 1]
         # The frequency that earns half of a term's weight: higher in long context.
-        norm = _SATURATION * (1 - _LENGTH_SHARE) + self._scale * sum(map(mul, lengths, _LENGTH_SHARES))
+        length = min(self._scale * sum(map(mul, lengths, _LENGTH_SHARES)), _LONG)
+        norm = _SATURATION * (1 - _LENGTH_SHARE) + length
         shares = self._shares[row]
         score = 0.0
         for term, counts in counted:
