@@ -12,6 +12,7 @@
     - NotCertainError          it may have been done or not: the disk, or the cluster, failed within it
     - LeaseLostError           another process has taken over the job; leave it to that one
   + EmbedderError              no vectors could be made; recall goes on by words, nothing is lost
+    - TextRefusedError         it refuses these texts; others it may take
 
 The text of each reaches the model or the person as it is, so it says what failed, what was kept
 and what to do. Everything else that is raised is a bug.
@@ -71,3 +72,7 @@ class LeaseLostError(StoreError):
 
 class EmbedderError(Mem1Error):
     """What makes vectors failed, was too slow or answered garbage. Says which and why."""
+
+
+class TextRefusedError(EmbedderError):
+    """What makes vectors takes no such text: the same one is refused again, others may be taken."""

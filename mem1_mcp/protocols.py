@@ -239,7 +239,7 @@ class Store(Protocol):
         meanwhile are passed over.
 
         Raises:
-            LeaseLostError: another owner has the job.
+            LeaseLostError: another owner has the job, or a program with another space chose that meanwhile.
 
         """
 

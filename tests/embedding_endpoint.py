@@ -33,6 +33,7 @@ def meaning_of(text: str) -> list[float]:
 
 
 _REFUSALS: dict[str, tuple[int, Any]] = {
+    "too many requests": (429, {"error": {"message": "slow down"}}),
     "error": (500, {"error": {"message": "out of order"}}),
     "no key": (401, {"error": {"message": "who are you"}}),
     "no model": (404, {"error": {"message": "no such model"}}),

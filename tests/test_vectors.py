@@ -14,7 +14,7 @@ from tests.conftest import HandClock, Opening
 from tests.embedding_endpoint import endpoint
 from tests.test_meaning import remembering
 from tests.test_remember_and_recall import found_by, tell
-from tests.test_store_contract import MING, forget, keep, said
+from tests.test_store_contract import MING, forget, keep, preview, said
 
 ENGINES = ("sqlite", "elasticsearch", "indexed")
 
@@ -162,6 +162,33 @@ async def test_another_model_makes_all_vectors_anew_and_compares_no_old_ones(
         assert (await store.vectors("ming")).current is False
     finally:
         await changed.close()
+
+
+async def test_vectors_of_a_model_that_was_changed_meanwhile_are_refused(
+    store: Store, another: Opening, clock: HandClock
+) -> None:
+    (place,) = await keep(store, "east")
+    late = await claim(store)
+    clock.forward(minutes=1)
+    changed = another(OTHER_SPACE)
+    try:
+        await claim(changed)
+
+        with pytest.raises(LeaseLostError):
+            await store.keep_vectors(replace(late, owner="me"), {place: EAST}, LEASE_MS)
+        assert await near(changed, EAST) == []
+    finally:
+        await changed.close()
+
+
+async def test_what_is_forgotten_and_not_yet_erased_waits_for_no_vector(store: Store) -> None:
+    await keep(store, *(f"north {number}" for number in range(150)))
+    await keep(store, "east", topic="work")
+    await preview(store, Selection(topic="home"))
+    await store.forget("ming", "t")
+
+    assert await embed(store, {"east": EAST}) == ["east"]
+    assert (await store.vectors("ming")).waiting == 0
 
 
 async def test_two_models_do_not_take_turns(store: Store, another: Opening, clock: HandClock) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from mem1_mcp.errors import EmbedderError
+from mem1_mcp.errors import EmbedderError, TextRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "text-embedding-3-small"
 
+_REFUSALS = (400, 413, 422)  # of what was sent; any other status is the endpoint's own trouble
 _SECONDS = 60.0  # for a batch; a question is given up sooner by who asks it
 
 
@@ -69,7 +70,8 @@ class OpenAIEmbedder:
         except openai.APIConnectionError as error:
             raise EmbedderError(f"{self._where} can't be reached") from error
         except openai.APIStatusError as error:
-            raise EmbedderError(f"{self._where} answered {error.status_code}") from error
+            kind_of_error = TextRefusedError if error.status_code in _REFUSALS else EmbedderError
+            raise kind_of_error(f"{self._where} answered {error.status_code}") from error
         except (openai.OpenAIError, AttributeError, TypeError, ValueError) as error:
             raise EmbedderError(f"{self._where} answered something that is no list of vectors") from error
 

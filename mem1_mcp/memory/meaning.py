@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from mem1_mcp.errors import EmbedderError
+from mem1_mcp.errors import EmbedderError, TextRefusedError
 from mem1_mcp.memory import typical
 
 if TYPE_CHECKING:
@@ -92,16 +92,16 @@ class Meaning:
         return Asked(trouble=trouble)
 
     async def of_messages(self, texts: Sequence[str]) -> list[bytes]:
-        """Embed messages; an empty vector where the embedder refuses one message and not the others.
+        """Embed messages; an empty vector for those that the embedder refuses while it takes others.
 
         Raises:
-            EmbedderError: it takes none of them.
+            EmbedderError: it fails, or refuses whatever it is sent.
 
         """
         cut = [text[:_CHARACTERS] for text in texts]
         try:
             return list(await self._made(cut))
-        except EmbedderError:
+        except TextRefusedError:
             await self.check()
         return [await self._or_nothing(text) for text in cut]
 
@@ -149,7 +149,7 @@ class Meaning:
     async def _or_nothing(self, text: str) -> bytes:
         try:
             return (await self._made([text]))[0]
-        except EmbedderError as error:
+        except TextRefusedError as error:
             log.warning("A message gets no vector: %s", error)
             return b""
 

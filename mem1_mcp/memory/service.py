@@ -11,8 +11,6 @@ from mem1_mcp.errors import EmbedderError
 from mem1_mcp.memory import forget, recall, remember, tokens
 from mem1_mcp.protocols import silently
 
-_SHOWN_SECONDS, _PAUSE_SECONDS = 1.0, 0.05  # between two signs of progress, and for others
-
 if TYPE_CHECKING:
     from datetime import tzinfo
 
@@ -24,6 +22,9 @@ if TYPE_CHECKING:
     from mem1_mcp.memory.tokens import MadeToken, NewToken
     from mem1_mcp.protocols import Clock, Progress, Store
     from mem1_mcp.types import Forgotten, Health, Profile, Selection, Token, Topic
+
+
+_SHOWN_SECONDS = 1.0  # between two signs of progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +70,12 @@ class Memory:
         total = left = (await self.store.vectors(user)).waiting
         while left:
             await self.jobs.finish_soon(user, "embedding", _SHOWN_SECONDS)
-            left = (await self.store.vectors(user)).waiting
+            before, left = left, (await self.store.vectors(user)).waiting
             await progress(max(total - left, 0), total, "Made vectors")
-            await anyio.sleep(_PAUSE_SECONDS)  # another process may be at it
-            await self.meaning.check()
+            if left == before:
+                # Another process is at it, or it failed and is to be tried again.
+                await self.meaning.check()
+                await anyio.sleep(_SHOWN_SECONDS)
 
     async def topics(self, user: str) -> tuple[Topic, ...]:
         """Return the user's topics, the one used last first."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from operator import mul
 from typing import TYPE_CHECKING
 
-from mem1_mcp.errors import StoreBusyError
+from mem1_mcp.errors import LeaseLostError, StoreBusyError
 from mem1_mcp.stores.elasticsearch import batches, jobs
 from mem1_mcp.stores.elasticsearch.connection import Put, Seen
 from mem1_mcp.stores.elasticsearch.documents import document, row_of, vector_field
@@ -15,6 +15,7 @@ from mem1_mcp.stores.elasticsearch.ledgers import key_of
 from mem1_mcp.stores.elasticsearch.reading import rows
 from mem1_mcp.stores.elasticsearch.scoping import conditions, in_scope, visible
 from mem1_mcp.stores.elasticsearch.spaces import begun
+from mem1_mcp.stores.slices import within
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -38,17 +39,11 @@ async def unembedded(indices: Indices, ledger: Ledger, limit: int, now: int) -> 
 
     """
     moving = batches.on_its_way(ledger, now)
-    found: dict[int, str] = {}
-    characters = 0
     left = await _without_vector(indices, ledger, limit + len(ledger.rows))
-    for row in [row for row in left if not ledger.indexed < row.call <= moving][:limit]:
-        found[row.place] = row.content
-        characters += len(row.content)
-        if characters >= _CHARACTERS:
-            break
-    if left and not found:
+    next_ones = [row for row in left if not ledger.indexed < row.call <= moving][:limit]
+    if left and not next_ones:
         raise StoreBusyError("Messages are on their way into the index. Nothing was changed. Try again.")
-    return found
+    return within(((row.place, row.content) for row in next_ones), _CHARACTERS)
 
 
 async def _without_vector(indices: Indices, ledger: Ledger, limit: int) -> list[Row]:
@@ -62,11 +57,20 @@ async def _without_vector(indices: Indices, ledger: Ledger, limit: int) -> list[
 
 
 async def keep(
-    indices: Indices, ledgers: Ledgers, job: Job, vectors: Mapping[int, bytes], times: tuple[int, int]
+    indices: Indices,
+    ledgers: Ledgers,
+    job: Job,
+    space: Space,
+    vectors: Mapping[int, bytes],
+    times: tuple[int, int],
 ) -> None:
     """Keep vectors in the ledger and in the index, and note up to which call all have one.
 
     ``times`` are now and the end of the lease.
+
+    Raises:
+        LeaseLostError: another owner has the job, or another program chose another space meanwhile.
+
     """
     now, until = times
     dimensions = max(map(len, vectors.values()), default=0)
@@ -74,6 +78,8 @@ async def keep(
         await indices.add_vectors(dimensions)
 
     def kept(ledger: Ledger, work: Work) -> tuple[Ledger, Work]:
+        if ledger.space != space.name:
+            raise LeaseLostError(f"The vectors of user {job.user} are of another model by now.")
         if not dimensions:
             return _with_vectors(ledger, vectors, now), work
         if ledger.dimensions not in (0, dimensions):

@@ -11,6 +11,7 @@ from mem1_mcp.stores.elasticsearch.documents import document, row_of
 from mem1_mcp.stores.elasticsearch.ledgers import key_of
 from mem1_mcp.stores.elasticsearch.reading import rows
 from mem1_mcp.stores.elasticsearch.scoping import visible
+from mem1_mcp.stores.slices import within
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
 
 if TYPE_CHECKING:
@@ -31,14 +32,8 @@ async def outdated(indices: Indices, ledger: Ledger, after: int, limit: int) -> 
         older = {"range": {"terms_version": {"lt": TERMS_VERSION}}}
         query = visible(ledger, older, {"range": {"place": {"gt": after}}})
         old += await rows(indices, ledger, query, {"size": limit, "sort": [{"place": "asc"}]})
-    found: dict[int, str] = {}
-    characters = 0
-    for row in sorted(old, key=lambda row: row.place)[:limit]:
-        found[row.place] = row.content
-        characters += len(row.content)
-        if characters >= _CHARACTERS:
-            break
-    return found
+    next_ones = sorted(old, key=lambda row: row.place)[:limit]
+    return within(((row.place, row.content) for row in next_ones), _CHARACTERS)
 
 
 async def reindex(

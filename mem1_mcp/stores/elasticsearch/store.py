@@ -213,8 +213,11 @@ class ElasticsearchStore:
 
     async def keep_vectors(self, job: Job, vectors: Mapping[int, bytes], lease_ms: int) -> None:
         """See ``Store.keep_vectors``."""
+        if self._space is None:
+            return
         now = self._clock()
-        await embedding.keep(self._indices, self._ledgers, job, vectors, (now, now + lease_ms))
+        times = now, now + lease_ms
+        await embedding.keep(self._indices, self._ledgers, job, self._space, vectors, times)
 
     async def keep_token(self, token: Token) -> None:
         """See ``Store.keep_token``."""

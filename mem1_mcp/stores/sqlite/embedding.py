@@ -10,12 +10,14 @@ import json
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from mem1_mcp.errors import LeaseLostError
+from mem1_mcp.stores.slices import within
 from mem1_mcp.stores.sqlite import jobs
 from mem1_mcp.stores.sqlite.scoping import conditions, visible
 from mem1_mcp.types import Vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     import apsw
 
@@ -90,30 +92,39 @@ def told(db: apsw.Connection) -> list[tuple[str, str]]:
 
 def unembedded(db: apsw.Connection, limit: int) -> dict[int, str]:
     """Find the next messages without a vector, call by call."""
+    rows = _without_vector(db, limit)
+    return within(((place, content) for _, place, content in rows), _CHARACTERS)
+
+
+def _without_vector(db: apsw.Connection, limit: int) -> Iterator[tuple[int, int, str]]:
+    """Return call, place and content of the first messages without a vector of the present space."""
     hidden = visible(db)
-    rows = db.execute(
-        "SELECT place, content FROM calls CROSS JOIN json_each(calls.places) kept"
+    return db.execute(
+        "SELECT calls.id, place, content FROM calls CROSS JOIN json_each(calls.places) kept"
         " CROSS JOIN messages ON place = kept.value"
         " WHERE calls.id > (SELECT embedded_call FROM state) AND NOT EXISTS (SELECT 1 FROM vectors"
         "  WHERE vectors.place = kept.value AND space = (SELECT space_number FROM state))"
         f"{hidden and ' AND ' + hidden} ORDER BY calls.id, place LIMIT ?",
         (limit,),
     )
-    found: dict[int, str] = {}
-    characters = 0
-    for place, content in rows:
-        found[place] = content
-        characters += len(content)
-        if characters >= _CHARACTERS:
-            break
-    return found
 
 
-def keep(db: apsw.Connection, job: Job, vectors: Mapping[int, bytes], now: int, lease_ms: int) -> None:
-    """Keep vectors of messages that are still there, and note up to which call all have one."""
-    jobs.hold(db, job, now, lease_ms)
+def keep(
+    db: apsw.Connection, job: Job, space: str, vectors: Mapping[int, bytes], times: tuple[int, int]
+) -> None:
+    """Keep vectors of messages that are still there, and note up to which call all have one.
+
+    ``times`` are now and for how long the lease holds then.
+
+    Raises:
+        LeaseLostError: another owner has the job, or another program chose another space meanwhile.
+
+    """
+    jobs.hold(db, job, *times)
     dimensions = max(map(len, vectors.values()), default=0)
-    kept, space = db.execute("SELECT dimensions, space FROM state").get
+    kept, present = db.execute("SELECT dimensions, space FROM state").get
+    if present != space:
+        raise LeaseLostError(f"The vectors of user {job.user} are of another model by now.")
     if dimensions and kept not in (0, dimensions):
         _begin(db, space)
     if dimensions:
@@ -125,12 +136,8 @@ def keep(db: apsw.Connection, job: Job, vectors: Mapping[int, bytes], now: int, 
         " WHERE EXISTS (SELECT 1 FROM messages WHERE place = ?1)",
         vectors.items(),
     )
-    upto = db.execute(
-        "SELECT min(calls.id) - 1 FROM calls CROSS JOIN json_each(calls.places) kept"
-        " CROSS JOIN messages ON place = kept.value"
-        " WHERE calls.id > (SELECT embedded_call FROM state) AND NOT EXISTS (SELECT 1 FROM vectors"
-        "  WHERE vectors.place = kept.value AND space = (SELECT space_number FROM state))"
-    ).get
+    first = next(iter(_without_vector(db, 1)), None)
+    upto = None if first is None else first[0] - 1
     db.execute(f"UPDATE state SET embedded_call = coalesce(?, {_LAST_CALL})", (upto,))
 
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mem1_mcp.stores.slices import within
 from mem1_mcp.stores.sqlite import erasing, jobs
 from mem1_mcp.stores.sqlite.scoping import visible
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
@@ -38,14 +39,7 @@ def outdated(db: apsw.Connection, after: int, limit: int) -> dict[int, str]:
         f"{hidden and ' AND ' + hidden} ORDER BY place LIMIT ?",
         (after, TERMS_VERSION, limit),
     )
-    found: dict[int, str] = {}
-    characters = 0
-    for place, content in rows:
-        found[place] = content
-        characters += len(content)
-        if characters >= _CHARACTERS:
-            break
-    return found
+    return within(rows, _CHARACTERS)
 
 
 def reindex(db: apsw.Connection, job: Job, indexed: Mapping[int, Indexed], now: int, lease_ms: int) -> Job:

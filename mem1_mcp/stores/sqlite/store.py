@@ -209,8 +209,11 @@ class SqliteStore:
 
     async def keep_vectors(self, job: Job, vectors: Mapping[int, bytes], lease_ms: int) -> None:
         """See ``Store.keep_vectors``."""
-        now = self._clock()
-        await self._write(job.user, lambda db: embedding.keep(db, job, vectors, now, lease_ms))
+        space = self._space
+        if space is None:
+            return
+        times = self._clock(), lease_ms
+        await self._write(job.user, lambda db: embedding.keep(db, job, space, vectors, times))
 
     async def keep_token(self, token: Token) -> None:
         """See ``Store.keep_token``."""
