@@ -5,8 +5,8 @@ In a conversation the words of a question stand in the question and not in its a
 neighbouring messages before BM25 saturates them**, and the length that normalises them is the
 length of what they flowed from. A few priors follow: who is asked about, what kind of answer is
 wanted, which day is named. BM25: Robertson and Zaragoza, "The Probabilistic Relevance Framework",
-2009. The constants were found on development data and are flat: any 30 % change of all of them
-costs less than a point of recall.
+2009. The constants were found on development data and are flat: changed by up to 30 % all at once,
+eight times at random, they cost 1.4 points of recall among the first ten at worst.
 """
 
 from __future__ import annotations
