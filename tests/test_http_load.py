@@ -191,6 +191,7 @@ async def for_many_users(server: Served, service: str, transport: str, era: str)
         yield Host(await stack.enter_async_context(Client(streams, mode=era)))
 
 
+@pytest.mark.heavy
 @ways
 async def test_users_who_share_one_connection_of_a_service_at_once_meet_nobody_else(
     tmp_path: Path, transport: str, era: str

@@ -272,7 +272,9 @@ async def test_a_server_that_was_started_to_outlive_its_terminal_does(tmp_path: 
             assert ends == dict.fromkeys(STREAMS, "in order")
 
 
-@pytest.mark.parametrize("end", [signal.SIGTERM, None], ids=told_of_end)
+@pytest.mark.parametrize(
+    "end", [signal.SIGTERM, pytest.param(None, marks=pytest.mark.heavy)], ids=told_of_end
+)
 async def test_the_end_waits_for_no_lock_of_another_process(
     tmp_path: Path, end: signal.Signals | None
 ) -> None:
@@ -405,7 +407,7 @@ def two_senders(folder: Path, kind: str) -> Iterator[dict[str, str]]:
             yield {"Authorization": f"Bearer {create_token(folder, '--user', user)}"}
 
 
-@pytest.mark.parametrize("kind", ["a token each", "service"])
+@pytest.mark.parametrize("kind", [pytest.param("a token each", marks=pytest.mark.heavy), "service"])
 async def test_a_question_of_one_server_is_answered_at_another_by_nobody_else(
     tmp_path: Path, kind: str
 ) -> None:

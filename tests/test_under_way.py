@@ -243,7 +243,9 @@ async def test_a_host_that_reads_no_answers_does_not_keep_the_server_alive(
     assert code == 0
 
 
-@pytest.mark.parametrize("end", [None, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "end", [None, pytest.param(signal.SIGINT, marks=pytest.mark.heavy), signal.SIGTERM]
+)
 async def test_the_end_waits_for_no_lock_of_another_process(
     tmp_path: Path, end: signal.Signals | None
 ) -> None:
@@ -262,7 +264,7 @@ async def test_the_end_waits_for_no_lock_of_another_process(
     assert kept == {0: 2}
 
 
-@pytest.mark.parametrize("reading", ["meanwhile", "afterwards"])
+@pytest.mark.parametrize("reading", ["meanwhile", pytest.param("afterwards", marks=pytest.mark.heavy)])
 async def test_a_flood_is_answered_call_by_call(tmp_path: Path, reading: str) -> None:
     numbers = range(2000)
     answers = []

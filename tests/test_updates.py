@@ -100,7 +100,7 @@ async def test_a_topic_that_grew_is_told_and_another_is_not(memory: Memory, era:
     assert "memory://topics/other" not in told.uris
 
 
-@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("era", [pytest.param("legacy", marks=pytest.mark.heavy), "auto"])
 async def test_a_change_by_another_process_is_told(
     memory: Memory, clock: HandClock, folder: Any, era: str
 ) -> None:
