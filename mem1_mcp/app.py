@@ -16,20 +16,34 @@ from typing import TYPE_CHECKING
 import anyio
 from pydantic import ValidationError
 
-from mem1_mcp.errors import Mem1Error
-from mem1_mcp.memory import Jobs, Meaning, Memory
+from mem1_mcp.errors import Mem1Error, StoreError
+from mem1_mcp.memory import (
+    Embedding,
+    InForce,
+    Jobs,
+    Keeping,
+    Meaning,
+    Memory,
+    Model,
+    Refreshing,
+    Summarising,
+    load_template,
+)
 from mem1_mcp.settings import unknown_names
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from mem1_mcp.protocols import Embedder, Store, TextKind
+    from mem1_mcp.memory.profile.template import Template
+    from mem1_mcp.memory.work.worker import Worker
+    from mem1_mcp.protocols import ChatModel, Embedder, Store, TextKind
     from mem1_mcp.settings import Settings
 
 log = logging.getLogger(__name__)
 
 # From the end of stdin, or a signal; hosts kill what takes longer.
 _LAST_SECONDS, _LAST_HTTP_SECONDS = 1.8, 1.9
+_TEMPLATE_SECONDS = 0.6  # that a start waits for the store
 
 # Below WARNING these log whole messages, and what is wrong in them, with what people said.
 _TALKATIVE = (
@@ -55,15 +69,57 @@ async def open_memory(settings: Settings) -> AsyncGenerator[Memory]:
     """Open the memory that the settings name, for as long as the block lasts."""
     embedder = _embedder(settings)
     meaning = None if embedder is None else Meaning(embedder)
+    template = load_template(settings.profile_template)
     store = _store(settings, None if meaning is None else meaning.space)
+    in_force = InForce(store, template, chosen="profile_template" in settings.set_by_environment)
+    chat = _chat(settings)
+    model = None if chat is None else Model(chat, store)
+    chars = settings.max_profile_chars
+    workers: list[Worker] = [
+        Summarising(store, model, settings.max_assistant_chars, keep_words=settings.keep_original_replies)
+    ]
+    if meaning is not None:
+        workers.append(Embedding(store, meaning))
+    if model is not None:
+        workers.append(Refreshing(store, model, in_force, wall_clock, settings.zone, chars))
+    keeping = Keeping(
+        masking=settings.mask_secrets,
+        assistant=settings.save_assistant_messages,
+        long_reply=settings.max_assistant_chars,
+        # A model joins lines first; see ``Refreshing``.
+        profile_chars=chars if model is None else 2 * chars,
+    )
     try:
-        jobs = Jobs(store, wall_clock, meaning=meaning)
-        yield Memory(store, wall_clock, settings.zone, jobs, settings.mask_secrets, meaning)
+        yield Memory(
+            store,
+            wall_clock,
+            settings.zone,
+            Jobs(store, wall_clock, workers),
+            keeping,
+            meaning,
+            in_force,
+            model,
+        )
     finally:
         with anyio.CancelScope(shield=True):
             await store.close()
-            if meaning is not None:
-                await meaning.close()
+            for engine in (meaning, model):
+                if engine is not None:
+                    await engine.close()
+
+
+def _chat(settings: Settings) -> ChatModel | None:
+    if settings.llm_model is None:
+        return None
+    from mem1_mcp.models.chat import OpenAIChat  # not needed without a model
+
+    key = settings.llm_api_key
+    return OpenAIChat(
+        settings.llm_model,
+        settings.llm_base_url,
+        None if key is None else key.get_secret_value(),
+        settings.llm_temperature,
+    )
 
 
 def _embedder(settings: Settings) -> Embedder | None:
@@ -72,17 +128,17 @@ def _embedder(settings: Settings) -> Embedder | None:
         "passage": settings.embeddings_passage_prefix,
     }
     if settings.embeddings == "openai":
-        from mem1_mcp.embedders import openai
+        from mem1_mcp.models import embeddings
 
         key = settings.embeddings_api_key
-        return openai.OpenAIEmbedder(
-            settings.embeddings_model or openai.DEFAULT_MODEL,
+        return embeddings.OpenAIEmbedder(
+            settings.embeddings_model or embeddings.DEFAULT_MODEL,
             settings.embeddings_base_url,
             None if key is None else key.get_secret_value(),
             prefixes,
         )
     if settings.embeddings == "fastembed":
-        from mem1_mcp.embedders import local
+        from mem1_mcp.models import local
 
         return local.LocalEmbedder(settings.embeddings_model or local.DEFAULT_MODEL, prefixes)
     return None
@@ -92,7 +148,7 @@ def _store(settings: Settings, space: str | None) -> Store:
     if settings.backend == "sqlite":
         from mem1_mcp.stores.sqlite import SqliteStore  # either store without the other's library
 
-        return SqliteStore(settings.memory_dir, wall_clock, space=space)
+        return SqliteStore(settings.memory_dir, wall_clock, space=space, rhythm=settings.rhythm)
     from mem1_mcp.stores.elasticsearch import Cluster, ElasticsearchStore
 
     password, api_key = settings.es_password, settings.es_api_key
@@ -107,7 +163,7 @@ def _store(settings: Settings, space: str | None) -> Store:
         index=settings.es_index,
         shards=settings.es_shards,
     )
-    return ElasticsearchStore(cluster, wall_clock, space)
+    return ElasticsearchStore(cluster, wall_clock, space, settings.rhythm)
 
 
 async def revoke_token(settings: Settings, token_id: str) -> bool:
@@ -177,7 +233,7 @@ async def _serve_stdio(settings: Settings) -> None:
         tasks.start_soon(_on_signal, stop)
         identify = always(settings.user_id, settings.topic_id)
         updates = Updates(memory, identify)
-        server = build_server(memory, settings, identify, updates)
+        server = build_server(memory, settings, identify, updates, await _template(memory))
         tasks.start_soon(memory.jobs.run)
         tasks.start_soon(updates.run)
         gc.freeze()
@@ -198,7 +254,8 @@ async def _serve_http(settings: Settings, asking_for_tokens: bool) -> None:  # n
             rules = await listening.rules(memory, settings, listener, asking_for_tokens=asking_for_tokens)
             sealing = await listening.sealing(memory)
             updates = Updates(memory, of_the_request)
-            server = build_server(memory, settings, of_the_request, updates, sealing)
+            template = await _template(memory)
+            server = build_server(memory, settings, of_the_request, updates, template, sealing)
             http = listening.HttpServer(Application(server, memory, updates, rules))
 
             gc.freeze()
@@ -214,6 +271,19 @@ async def _serve_http(settings: Settings, asking_for_tokens: bool) -> None:  # n
                 tasks.start_soon(updates.run)
                 await http.serve(listener)
                 tasks.cancel_scope.cancel()
+
+
+async def _template(memory: Memory) -> Template:
+    """Find out which template is in force; a store that does not answer is not waited for."""
+    try:
+        with anyio.move_on_after(_TEMPLATE_SECONDS):
+            if (told := await memory.settle_template()) is not None:
+                log.warning("%s", told)
+            return await memory.template()
+    except StoreError as error:
+        # Each call will say so itself.
+        log.warning("The template of the profiles could not be read: %s", error)
+    return memory.configured_template
 
 
 async def _on_signal(stop: Callable[[], None]) -> None:

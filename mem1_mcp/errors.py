@@ -13,6 +13,9 @@
     - LeaseLostError           another process has taken over the job; leave it to that one
   + EmbedderError              no vectors could be made; recall goes on by words, nothing is lost
     - TextRefusedError         it refuses these texts; others it may take
+  + ModelError                 a language model gave no answer; what it was for waits, nothing is lost
+    - RequestRefusedError      it refuses this question; others it may take
+  + AnswerRefusedError         a language model answered what can't be used; nothing was changed by it
 
 The text of each reaches the model or the person as it is, so it says what failed, what was kept
 and what to do. Everything else that is raised is a bug.
@@ -76,3 +79,22 @@ class EmbedderError(Mem1Error):
 
 class TextRefusedError(EmbedderError):
     """What makes vectors takes no such text: the same one is refused again, others may be taken."""
+
+
+class ModelError(Mem1Error):
+    """A language model can't be asked just now. Says which, why, and what to do.
+
+    ``retry_after`` is for how many seconds it wants to be left alone, where it says so.
+    """
+
+    def __init__(self, text: str, retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class RequestRefusedError(ModelError):
+    """A language model takes no such question: too long, or of a kind it declines to read."""
+
+
+class AnswerRefusedError(Mem1Error):
+    """What a language model answered can't be used. Says why, without a word of the answer."""

@@ -12,6 +12,7 @@ secrets are no user's.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -28,13 +29,17 @@ if TYPE_CHECKING:
         JobKind,
         Period,
         Profile,
+        Refreshed,
         Scope,
         Selected,
         Selection,
         Statistics,
         Stored,
+        Summary,
         Token,
         Topic,
+        Unread,
+        Usage,
         Vectors,
         Windows,
     )
@@ -74,6 +79,48 @@ class Embedder(Protocol):
 
         Raises:
             EmbedderError: it could not be done, or what came is no list of numbers.
+
+        """
+
+    async def close(self) -> None:
+        """Release everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a language model is asked. ``schema`` is the JSON schema of the answer; ``None`` for words.
+
+    ``max_tokens`` bounds the answer.
+    """
+
+    system: str
+    user: str
+    schema: Mapping[str, object] | None
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a language model said. ``cut`` where it was not done when ``max_tokens`` were used up."""
+
+    text: str
+    cut: bool
+    input_tokens: int
+    output_tokens: int
+
+
+class ChatModel(Protocol):
+    """A language model behind an endpoint."""
+
+    @property
+    def name(self) -> str:
+        """The model's name, as the endpoint knows it."""
+
+    async def ask(self, question: Question) -> Answer:
+        """Ask once; nothing is tried again here but what an endpoint does not know of a request.
+
+        Raises:
+            ModelError: no answer came; it says why, and for how long to leave it alone.
 
         """
 
@@ -156,8 +203,49 @@ class Store(Protocol):
     async def profile(self, user: str) -> Profile:
         """Return the profile as it is; an empty one (version 0) for a user who has none."""
 
+    async def profiles(self, user: str) -> tuple[Profile, ...]:
+        """Return the newest versions of the profile, newest first: at most ``KEPT_PROFILES``."""
+
     async def save_profile(self, user: str, profile: Profile) -> bool:
-        """Keep the profile if the kept one has the version before it; say whether that was so."""
+        """Keep the profile if the kept one has the version before it; say whether that was so.
+
+        That one stays as a former version, the oldest beyond ``KEPT_PROFILES`` goes.
+        """
+
+    async def unread(self, user: str, limit: int) -> Unread:
+        """Return the first ``limit`` messages that no refresh of the profile has read."""
+
+    async def keep_refresh(self, job: Job, refreshed: Refreshed, profile: Profile | None) -> bool:
+        """Note how far a refresh read, together with the profile that came of it, if one did.
+
+        False where the kept profile is not the one before it: then nothing was noted.
+
+        Raises:
+            LeaseLostError: another owner has the job, or others read on from ``refreshed.after`` meanwhile.
+
+        """
+
+    async def count_usage(self, user: str, usage: Usage) -> None:
+        """Add to what models have been asked for this user, which ``health`` tells."""
+
+    async def unsummarised(self, job: Job, limit: int) -> Mapping[int, str]:
+        """Return about ``limit`` messages that wait for a summary: place to content."""
+
+    async def keep_summaries(self, job: Job, summaries: Mapping[int, Summary], lease_ms: int) -> None:
+        """Keep summaries; what the messages said stays, compressed, unless the summary is indexed.
+
+        Messages that were forgotten or summarised meanwhile are passed over.
+
+        Raises:
+            LeaseLostError: another owner has the job.
+
+        """
+
+    async def template(self) -> str | None:
+        """Return the template of all profiles of this store, as it was kept; ``None`` where none was."""
+
+    async def keep_template(self, text: str, *, instead: bool) -> bool:
+        """Keep a template if there is none, or ``instead`` of the one there; say whether that was done."""
 
     async def select(self, user: str, selection: Selection, limit: int, skip: int = 0) -> Selected:
         """Find the messages a selection takes as of now: numbers, and ``limit`` lines after ``skip``.
@@ -189,11 +277,24 @@ class Store(Protocol):
         the last step of it. A job asks to be done at least once: a step may be repeated.
         """
 
+    async def ask_for_job(self, user: str, kind: JobKind) -> None:
+        """Have a job of this kind be due now."""
+
+    async def hold_job(self, job: Job, lease_ms: int) -> None:
+        """Lengthen the lease of a job whose step takes long.
+
+        Raises:
+            LeaseLostError: another owner has the job.
+
+        """
+
     async def finish_job(self, job: Job) -> bool:
         """Take a job away as done; one that was asked for again meanwhile stays, due now: false."""
 
-    async def postpone_job(self, job: Job, error: str | None, due_at: int | None) -> None:
-        """Give a job back, not done. With an ``error`` that counts as a failed attempt.
+    async def postpone_job(
+        self, job: Job, error: str | None, due_at: int | None, *, failed: bool = True
+    ) -> None:
+        """Give a job back, not done. An ``error`` counts as a failed attempt, unless it was not the job's.
 
         Without ``due_at`` the job is parked: it waits until it is asked for again.
         """

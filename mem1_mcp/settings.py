@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mem1_mcp.errors import InvalidRequestError, SettingsError
 from mem1_mcp.text.names import check_name
+from mem1_mcp.types import Rhythm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -231,6 +232,57 @@ class Settings(BaseSettings):
     embeddings_passage_prefix: str = Field(
         "", description="Put before a message, for models that want it, such as `passage: `."
     )
+    llm_model: str | None = Field(
+        None,
+        description="Language model that keeps the profile current and sums up long replies, as its "
+        "endpoint names it, such as `qwen3:8b`. Unset: the profile holds what hosts tell as facts.",
+    )
+    llm_base_url: Annotated[str, AfterValidator(_endpoint)] | None = Field(
+        None,
+        description="Address of its endpoint with OpenAI's API, such as `http://127.0.0.1:11434/v1`. "
+        "Unset: OpenAI's own, which gets what is remembered.",
+    )
+    llm_api_key: SecretStr | None = Field(None, description="Key for `MEM1_LLM_BASE_URL`.")
+    llm_temperature: Annotated[float, Field(ge=0, le=2)] = Field(
+        0.2,
+        description="How freely the model words its answers; not sent where its endpoint does not know it.",
+    )
+    auto_update_profile: bool = Field(
+        True,  # noqa: FBT003
+        description="Refresh the profile by itself. `false`: only by `mem1-mcp profile refresh`.",
+    )
+    update_interval_rounds: Annotated[int, Field(ge=1, le=1000)] = Field(
+        5,
+        description="Rounds after which the profile is refreshed: a round is a `remember` with something "
+        "that the user said.",
+    )
+    update_interval_minutes: Annotated[int, Field(ge=1, le=10_080)] = Field(
+        3, description="Minutes after which it is refreshed where fewer rounds came."
+    )
+    max_profile_chars: Annotated[int, Field(ge=200, le=100_000)] = Field(
+        3000,
+        description="About how many characters the profile may have. Over that the model joins lines, and "
+        "the oldest that are done or passing are archived; never pinned ones.",
+    )
+    profile_template: str = Field(
+        "general",
+        description="Sections of the profile: `general`, `public_opinion` (`舆情`), `ecommerce` (`电商`), "
+        "`medical` (`医疗`), or the path of a file of your own. The first choice holds for the store.",
+    )
+    save_assistant_messages: bool = Field(
+        True,  # noqa: FBT003
+        description="Keep what the assistant said. `false`: the user's side only.",
+    )
+    max_assistant_chars: Annotated[int, Field(ge=100, le=200_000)] = Field(
+        500,
+        description="Characters from which an assistant's reply is summed up in the background, and of its "
+        "summary.",
+    )
+    keep_original_replies: bool = Field(
+        True,  # noqa: FBT003
+        description="Keep the words of a reply that was summed up, compressed: they stay searchable, and "
+        "`around` opens them. `false`: its summary is all that stays.",
+    )
     http_host: str = Field("127.0.0.1", description="Address that `mem1-mcp serve --http` listens on.")
     http_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
         8765, description="Port that `mem1-mcp serve --http` listens on; `0` takes a free one."
@@ -303,6 +355,13 @@ class Settings(BaseSettings):
         return self.storage_backend or ("elasticsearch" if self.es_hosts else "sqlite")
 
     @property
+    def rhythm(self) -> Rhythm | None:
+        """When profiles are refreshed; ``None`` where they are not by themselves."""
+        if self.llm_model is None or not self.auto_update_profile:
+            return None
+        return Rhythm(self.update_interval_rounds, self.update_interval_minutes * 60_000)
+
+    @property
     def set_by_environment(self) -> frozenset[str]:
         """The names of the fields that the environment gave a value."""
         return frozenset(self.model_fields_set)
@@ -324,7 +383,7 @@ def load(**given: object) -> Settings:
             for problem in error.errors(include_url=False)
         )
         raise SettingsError(f"Check the server's environment. {wrong}.") from None
-    clash = _wrong_in_embeddings(loaded)
+    clash = _wrong_in_embeddings(loaded) or _wrong_in_model(loaded)
     if loaded.backend == "elasticsearch":
         clash = _wrong_together(loaded) or clash
     if clash:
@@ -344,6 +403,22 @@ def _wrong_in_embeddings(given: Settings) -> str | None:
         return (
             "MEM1_EMBEDDINGS: MEM1_EMBEDDINGS_BASE_URL or _API_KEY is set, which only openai uses; set it "
             "to openai, or take those out"
+        )
+    return None
+
+
+def _wrong_in_model(given: Settings) -> str | None:
+    """Say what can't be used beside the choice of a language model."""
+    own = given.llm_base_url or given.llm_api_key
+    if own and not given.llm_model:
+        return (
+            "MEM1_LLM_MODEL: MEM1_LLM_BASE_URL or _API_KEY is set without it; name the model that is to be "
+            "asked there, such as qwen3:8b"
+        )
+    if given.llm_model and not own:
+        return (
+            "MEM1_LLM_BASE_URL: MEM1_LLM_MODEL needs it, or MEM1_LLM_API_KEY for OpenAI itself; set it to "
+            "an endpoint such as http://127.0.0.1:11434/v1"
         )
     return None
 

@@ -32,12 +32,13 @@ from mem1_mcp.server.updates import Updates
 from mem1_mcp.settings import Settings
 from mem1_mcp.stores.elasticsearch import Cluster, ElasticsearchStore
 from mem1_mcp.stores.sqlite import SqliteStore
+from mem1_mcp.types import Rhythm
 
 
 class Opening(Protocol):
-    """Opens a store; ``space`` names the model whose vectors it keeps."""
+    """Opens a store; ``space`` names the model whose vectors it keeps, ``rhythm`` when it refreshes."""
 
-    def __call__(self, space: str | None = None) -> Store: ...
+    def __call__(self, space: str | None = None, rhythm: Rhythm | None = None) -> Store: ...
 
 
 pytest_plugins = ["tests.engines"]
@@ -154,12 +155,12 @@ def engine() -> str:
 def another(engine: str, folder: Path, clock: HandClock, request: pytest.FixtureRequest) -> Opening:
     """Opens the store of ``store`` once more, as another process would."""
     if engine == "sqlite":
-        return lambda space=None: SqliteStore(folder, clock, space=space)
+        return lambda space=None, rhythm=None: SqliteStore(folder, clock, space=space, rhythm=rhythm)
     hosts = tuple(str(request.getfixturevalue("elasticsearch_url")).split(","))
     # Otherwise a test's few calls would never leave the ledger.
     recent = 1 if engine == "indexed" else 64
     cluster = Cluster(hosts, prefix=request.getfixturevalue("index_prefix"), recent_calls=recent)
-    return lambda space=None: ElasticsearchStore(cluster, clock, space)
+    return lambda space=None, rhythm=None: ElasticsearchStore(cluster, clock, space, rhythm)
 
 
 @pytest.fixture

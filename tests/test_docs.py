@@ -24,7 +24,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 SETTINGS = frozenset(PREFIX + name.upper() for name in Settings.model_fields)
 PLACEHOLDER = "/ABSOLUTE/PATH/TO/mem1-mcp"
 
-MAX_README_LINES = 160
+MAX_README_LINES = 180
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 
@@ -128,11 +128,7 @@ def test_the_settings_page_lists_every_setting_with_its_default_and_effect() -> 
 def test_names_without_effect_are_no_settings() -> None:
     listed = read("docs/settings.md").partition("## Names of mem1")[2]
 
-    assert set(re.findall(r"`(MEM1_\w+)`", listed)) & SETTINGS == {
-        "MEM1_STORAGE_BACKEND",
-        "MEM1_ES_HOSTS",
-        "MEM1_ES_INDEX",
-    }
+    assert not set(re.findall(r"`(MEM1_\w+)`", listed)) & SETTINGS
 
 
 def test_the_example_configuration_is_what_the_program_prints() -> None:

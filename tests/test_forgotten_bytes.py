@@ -1,14 +1,20 @@
 """Forgotten words are in no byte of any file: while the server runs, and after it."""
+# ruff: noqa: ASYNC240 - a test keeps nobody waiting
 
 from __future__ import annotations
 
+import zlib
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
-from mem1_mcp.memory import Jobs
+from mem1_mcp.memory import Jobs, Summarising
 from mem1_mcp.protocols import Store
+from mem1_mcp.stores.sqlite import SqliteStore
 from mem1_mcp.stores.sqlite.scrubbing import scrubbed
 from mem1_mcp.types import Forgotten, Selection
 from tests.conftest import HandClock, Host
@@ -138,6 +144,55 @@ async def test_forgotten_words_are_in_no_byte_of_any_file(store: Store, folder: 
 
     assert not done.pending
     assert b"zq" not in bytes_of(folder)
+
+
+@pytest.mark.parametrize("how", ["places", "topic", "everything"])
+@pytest.mark.parametrize("kept", ["words", "summary"])
+async def test_a_summed_up_reply_and_former_profiles_leave_no_byte(
+    store: Store, folder: Path, clock: HandClock, how: str, kept: str
+) -> None:
+    words = f"First zqfirst. {'Then this and that. ' * 20}Also zqmiddle. {'La la la. ' * 20}At last zqlast."
+    spoken, indexed = said(words, role="assistant")
+    place, *_ = await keep(store, (replace(spoken, long=True), indexed), "zqanswer", topic="zqtopic")
+    jobs = Jobs(store, clock, [Summarising(store, None, 100, keep_words=kept == "words")])
+    await jobs.run_due()
+    lines = [an_item(1, "zqold", evidence=(place,)), an_item(2, "zqnew", evidence=(place,))]
+    await store.save_profile("ming", a_profile(lines[0]))
+    await store.save_profile("ming", a_profile(replace(lines[0], replaced_by="p2"), lines[1], version=2))
+    await store.save_profile("ming", a_profile(version=3))
+    compressed = zlib.compress(words.encode())
+    assert (compressed in bytes_of(folder)) == (kept == "words")
+    assert b"zqfirst" in bytes_of(folder)
+
+    selection = {
+        "places": Selection(places=(place, place + 1)),
+        "topic": Selection(topic="zqtopic"),
+        "everything": Selection(everything=True),
+    }[how]
+    await forget(store, selection)
+
+    held = bytes_of(folder)
+    assert b"zq" not in held
+    assert compressed not in held
+    assert compressed[20:60] not in held
+
+
+async def test_terms_of_an_older_index_leave_no_byte_once_it_is_made_anew(
+    store: Store, folder: Path, clock: HandClock
+) -> None:
+    spoken, indexed = said("plain words")
+    (place,) = await keep(store, (spoken, replace(indexed, terms=f"{indexed.terms}zqoldterm ")))
+    await store.close()
+    (path,) = folder.rglob("ming-*.db")
+    with closing(apsw.Connection(str(path))) as db:
+        db.execute("UPDATE state SET terms_version = 1; UPDATE messages SET terms_version = 1")
+    store = SqliteStore(folder, clock)
+
+    await Jobs(store, clock).run_due()
+
+    assert b"zqoldterm" not in bytes_of(folder)
+    assert (await store.messages("ming", [place]))[0].content == "plain words"
+    await store.close()
 
 
 async def test_words_forgotten_from_many_topics_are_in_no_byte_of_any_file(

@@ -10,8 +10,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from mem1_mcp.embedders.openai import OpenAIEmbedder
-from mem1_mcp.memory import Jobs, Meaning, Memory
+from mem1_mcp.memory import Embedding, Jobs, Meaning, Memory
+from mem1_mcp.models.embeddings import OpenAIEmbedder
 from mem1_mcp.text.budget import estimate_tokens
 from mem1_mcp.types import Selection
 from tests.conftest import ZONE, HandClock, Host, Opening, host_of
@@ -36,7 +36,7 @@ async def remembering(
     embedder = OpenAIEmbedder(model, served.url, None, {"query": "", "passage": ""})
     meaning = Meaning(embedder, **how)
     store = another(meaning.space)
-    memory = Memory(store, clock, ZONE, Jobs(store, clock, meaning=meaning), meaning=meaning)
+    memory = Memory(store, clock, ZONE, Jobs(store, clock, [Embedding(store, meaning)]), meaning=meaning)
     try:
         async with host_of(memory) as host:
             yield host, memory

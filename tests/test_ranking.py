@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mem1_mcp.memory.ranking import (
+from mem1_mcp.memory.search.ranking import (
     REACH,
     Ranked,
     SearchTerm,

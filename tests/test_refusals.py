@@ -147,7 +147,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "an unknown section": (
         "remember",
         {"facts": [{"text": "x", "section": "hobbies"}]},
-        ["facts[0].section", "basic, preferences, timeline, todo, clarify, feedback, cautions"],
+        ["facts[0].section", "basic, preferences, timeline, todo, routines, clarify, feedback, cautions"],
     ),
     "a replaced line that is not there": (
         "remember",

@@ -121,6 +121,7 @@ async def test_no_name_leads_out_of_the_folder(tmp_path: Path, folder: Path, use
         assert await store.count(Scope(user)) == 1
 
 
+@pytest.mark.heavy
 async def test_more_users_than_files_may_be_open_are_all_served(store: Store) -> None:
     users = [f"user {number}" for number in range(80)]
 

@@ -12,7 +12,7 @@ from mcp import MCPError
 from mcp.types import Tool
 
 from mem1_mcp.memory import Memory
-from mem1_mcp.memory.profile import SECTIONS
+from mem1_mcp.memory.profile.template import GENERAL
 from mem1_mcp.server.arguments import MODELS
 from mem1_mcp.server.schemas import TOOLS
 from mem1_mcp.text.budget import estimate_tokens
@@ -111,7 +111,7 @@ def test_handwritten_schemas_say_what_the_models_check(name: str) -> None:
     # A section may be named in many ways; the schema shows the one that always works.
     if name == "remember":
         section = written["properties"]["facts"]["items"]["properties"]["section"]
-        assert section.pop("enum") == [each.key for each in SECTIONS]
+        assert section.pop("enum") == [each.key for each in GENERAL.sections]
 
     assert written == generated(model_schema, model_schema)
 

@@ -102,6 +102,7 @@ def test_where_there_are_no_tokens_the_list_says_how_to_make_one(tmp_path: Path)
     assert list(tmp_path.rglob("*.db")) == []
 
 
+@pytest.mark.heavy
 async def test_a_token_ends_after_a_time_or_with_a_day(tmp_path: Path) -> None:
     spans = {"30d": timedelta(days=30), "12h": timedelta(hours=12), " 2w ": timedelta(weeks=2)}
     ends = {
@@ -254,6 +255,7 @@ async def test_the_first_start_makes_one_token_in_a_file_of_the_owner(tmp_path: 
     assert written.strip() not in told
 
 
+@pytest.mark.heavy
 async def test_revoking_the_first_token_takes_its_file_away(tmp_path: Path) -> None:
     path = tmp_path / "memory" / "first-token.txt"
     async with ready(tmp_path) as server:
@@ -272,6 +274,7 @@ async def test_revoking_the_first_token_takes_its_file_away(tmp_path: Path) -> N
     assert refused.status_code == 401
 
 
+@pytest.mark.heavy
 async def test_after_the_last_token_is_revoked_a_start_makes_another(tmp_path: Path) -> None:
     path = tmp_path / "memory" / "first-token.txt"
     tokens = []
@@ -297,6 +300,7 @@ async def test_a_start_where_there_is_a_token_makes_none(tmp_path: Path) -> None
     assert not (tmp_path / "memory" / "first-token.txt").exists()
 
 
+@pytest.mark.heavy
 async def test_where_every_token_ran_out_a_start_makes_one(tmp_path: Path) -> None:
     async with open_memory(Settings(memory_dir=tmp_path / "memory")) as memory:
         over = memory.new_token(NewToken("lin", expires_at=1))
@@ -311,6 +315,7 @@ async def test_where_every_token_ran_out_a_start_makes_one(tmp_path: Path) -> No
     assert "(over)" in mem1(tmp_path, "token", "list").stdout
 
 
+@pytest.mark.heavy
 async def test_two_servers_that_start_at_once_make_one_token_that_both_take(tmp_path: Path) -> None:
     memory = tmp_path / "memory"
     ready_both = [anyio.Event(), anyio.Event()]

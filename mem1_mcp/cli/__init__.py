@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 from importlib.metadata import version
 
@@ -25,6 +26,8 @@ def main() -> None:
         else:
             from mem1_mcp.cli.commands import program  # draws tables, which takes time
 
+            # A command says itself what failed; a server has a log of its own.
+            logging.getLogger("mem1_mcp").addHandler(logging.NullHandler())
             program()
     except Mem1Error as error:
         sys.stderr.write(f"mem1-mcp: {error}\n")

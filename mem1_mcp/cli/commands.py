@@ -16,12 +16,15 @@ from rich.table import Table
 
 from mem1_mcp import app, settings
 from mem1_mcp.cli.configuration import command_path, host_configuration
+from mem1_mcp.cli.profile import profile
 from mem1_mcp.cli.tokens import tokens
-from mem1_mcp.errors import SettingsError
+from mem1_mcp.errors import ModelError, SettingsError, StoreError
+from mem1_mcp.models.endpoint import Endpoint
+from mem1_mcp.types import Health
 
 if TYPE_CHECKING:
     from mem1_mcp import protocols
-    from mem1_mcp.types import Health
+    from mem1_mcp.memory import Memory, Model
 
 program = typer.Typer(
     name="mem1-mcp",
@@ -94,6 +97,7 @@ def config() -> None:
     typer.echo(host_configuration(command_path()))
 
 
+program.add_typer(profile)
 program.add_typer(tokens)
 
 
@@ -141,8 +145,38 @@ def doctor() -> None:
 
 
 async def _health(chosen: settings.Settings) -> Health:
+    """Look everything over; the template of the store is left as it is."""
     async with app.open_memory(chosen) as memory:
-        return await memory.health(chosen.user_id)
+        found = [await memory.health(chosen.user_id), await _template_told(memory)]
+        found.append(await _model_told(memory.model, chosen))
+    # Two may say the same: that a file can't be read.
+    problems = dict.fromkeys(problem for each in found for problem in each.problems)
+    return Health(tuple(fact for each in found for fact in each.facts), tuple(problems))
+
+
+async def _template_told(memory: Memory) -> Health:
+    try:
+        kept, differs = await memory.kept_template(), await memory.check_template()
+    except StoreError as error:
+        return Health(problems=(str(error),))
+    if kept is None:
+        return Health((("template", f"{memory.configured_template.name}; the store keeps none yet"),))
+    return Health((("template", f"{kept.name}, kept by the store"),), () if differs is None else (differs,))
+
+
+async def _model_told(model: Model | None, chosen: settings.Settings) -> Health:
+    """Ask the model, if one is set, whether it answers."""
+    if model is None:
+        none = "none; the profile holds what hosts tell as facts"
+        return Health((("model", f"{none}; MEM1_LLM_MODEL names one that also reads the conversations"),))
+    name = f"{model.name} at {Endpoint(chosen.llm_base_url, None, 0).address or 'OpenAI'}"
+    try:
+        answer = await model.check()
+    except ModelError as error:
+        told = str(error)
+        return Health((("model", f"{name} gives no answer"),), (f"{told[:1].upper()}{told[1:]}.",))
+    tokens = f"{answer.input_tokens} tokens in, {answer.output_tokens} out"
+    return Health((("model", f"{name} answers ({tokens})"),))
 
 
 def _settings_table(chosen: settings.Settings) -> Table:

@@ -4,8 +4,26 @@
 call.
 """
 
-from mem1_mcp.memory.jobs import Jobs
-from mem1_mcp.memory.meaning import Meaning
+from mem1_mcp.memory.language.model import Model
+from mem1_mcp.memory.language.summaries import Summarising
+from mem1_mcp.memory.profile.in_force import InForce
+from mem1_mcp.memory.profile.refresh import Refreshing
+from mem1_mcp.memory.profile.template import load as load_template
+from mem1_mcp.memory.remember import Keeping
+from mem1_mcp.memory.search.meaning import Meaning
 from mem1_mcp.memory.service import Memory
+from mem1_mcp.memory.work.embedding import Embedding
+from mem1_mcp.memory.work.jobs import Jobs
 
-__all__ = ["Jobs", "Meaning", "Memory"]
+__all__ = [
+    "Embedding",
+    "InForce",
+    "Jobs",
+    "Keeping",
+    "Meaning",
+    "Memory",
+    "Model",
+    "Refreshing",
+    "Summarising",
+    "load_template",
+]

@@ -16,11 +16,12 @@ from mem1_mcp.errors import InvalidRequestError, StoreError
 from mem1_mcp.memory.lines import Line, write_line
 from mem1_mcp.text.budget import snippet
 from mem1_mcp.types import Confirmation, Forgotten, message_id
+from mem1_mcp.types.profile import forgetting
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from mem1_mcp.memory.jobs import Jobs
+    from mem1_mcp.memory.work.jobs import Jobs
     from mem1_mcp.protocols import Progress, Store
     from mem1_mcp.types import Item, Selection
 
@@ -59,16 +60,16 @@ async def preview(
 ) -> Preview:
     """Show what a selection takes and keep it for ten minutes; deletes nothing."""
     found = await store.select(user, selection, _LINES, skip)
-    profile = await store.profile(user)
+    versions = await store.profiles(user)
     gone = frozenset(selection.places)
     if selection.topic is not None or selection.everything:
-        gone = frozenset(place for item in profile.items for place in item.evidence)
+        gone = frozenset(place for each in versions for item in each.items for place in item.evidence)
         if selection.topic is not None:
             kept = await store.messages(user, sorted(gone))
             gone = frozenset(s.place for s in kept if s.topic == selection.topic)
-    left = {item.id for item in profile.forgetting(selection, found.mark, gone).items}
-    items = tuple(item for item in profile.items if item.id not in left)
-    unknown = await _unknown(store, user, selection, {item.id for item in profile.items})
+    _, items = forgetting(versions, selection, found.mark, gone)
+    known = {item.id for each in versions for item in each.items}
+    unknown = await _unknown(store, user, selection, known)
     token = None
     if found.messages or items:
         token = secrets.token_urlsafe(9)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mem1_mcp.text.budget import estimate_tokens, snippet
+from mem1_mcp.text.budget import estimate_tokens, snippet, worth
 from mem1_mcp.types import label
 
 if TYPE_CHECKING:
@@ -26,13 +26,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Line:
     """A memory as it is shown: ``text`` is the message or a snippet of it, ``line`` the whole line.
 
-    ``weak`` where little speaks for it.
+    ``weak`` where little speaks for it, ``summary`` where the text sums up what was said.
     """
 
     stored: Stored
     text: str
     line: str
     weak: bool = False
+    summary: bool = False
 
 
 def at_local(said_at: int, zone: tzinfo) -> datetime:
@@ -57,12 +58,22 @@ def age(said_at: int, now: int, zone: tzinfo) -> str:
     return f"{days} days ago"
 
 
-def write_line(
-    stored: Stored, text: str, now: int, zone: tzinfo, *, weak: bool = False, topic: bool = True
-) -> str:
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What a line says beside the words: whose topic it names, whether it is weak or sums up."""
+
+    topic: bool = True
+    weak: bool = False
+    summary: bool = False
+
+
+_PLAIN = Marks()
+
+
+def write_line(stored: Stored, text: str, now: int, zone: tzinfo, marks: Marks = _PLAIN) -> str:
     """Write one memory: id, date, weekday, age, topic, speaker and words; metadata where there is some."""
-    of_topic = f" · {stored.topic}" if topic else ""
-    doubt = " · weak match" if weak else ""
+    of_topic = f" · {stored.topic}" if marks.topic else ""
+    doubt = f"{' · summary' if marks.summary else ''}{' · weak match' if marks.weak else ''}"
     when, today = at_local(stored.said_at, zone), at_local(now, zone).date()
     # Of what is older the hour is no help.
     hour = f" {when:%H:%M}" if abs(today - when.date()) <= _LATELY else ""
@@ -95,21 +106,34 @@ def choose(
     # Once, in the heading.
     left = max_tokens - (0 if topic is None else estimate_tokens(topic) + 1)
     for stored in memories:
-        doubtful = stored.place in weak
-        text = snippet(stored.content, weights, _SNIPPET_TOKENS)
-        line = write_line(stored, text, *moment, weak=doubtful, topic=topic is None)
+        words, summary = _words_of(stored, weights)
+        marks = Marks(topic=topic is None, weak=stored.place in weak, summary=summary)
+        text = snippet(words, weights, _SNIPPET_TOKENS)
+        line = write_line(stored, text, *moment, marks)
         over = estimate_tokens(line) + 1 - left
         if over > 0:
             fitting = estimate_tokens(text) - over - 1
             if chosen and fitting < _WORTH_TOKENS:
                 break
-            text = snippet(stored.content, weights, max(fitting, 1))
-            line = write_line(stored, text, *moment, weak=doubtful, topic=topic is None)
+            text = snippet(words, weights, max(fitting, 1))
+            line = write_line(stored, text, *moment, marks)
             if chosen and estimate_tokens(line) + 1 > left:
                 break
-        chosen.append(Line(stored, text, line, doubtful))
+        chosen.append(Line(stored, text, line, marks.weak, summary))
         left -= estimate_tokens(line) + 1
     return chosen
+
+
+def _words_of(stored: Stored, weights: Mapping[str, float]) -> tuple[str, bool]:
+    """Return a message's summary where it has one, and that it is one; else its own words.
+
+    Its own words too where they hold more of what is asked for.
+    """
+    if stored.summary is None:
+        return stored.content, False
+    if worth(stored.content, weights) > worth(stored.summary, weights):
+        return stored.content, False
+    return stored.summary, True
 
 
 def common_topic(memories: Iterable[Stored]) -> str | None:

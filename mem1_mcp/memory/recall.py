@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mem1_mcp.errors import InvalidRequestError
-from mem1_mcp.memory import profile as profiles
-from mem1_mcp.memory import query as queries
-from mem1_mcp.memory import ranking
 from mem1_mcp.memory.lines import Line, at_local, choose, common_topic, write_line
+from mem1_mcp.memory.search import query as queries
+from mem1_mcp.memory.search import ranking
 from mem1_mcp.text.budget import estimate_tokens, snippet
 from mem1_mcp.types import MAX_POSITION, conversation_of, place_of
 
@@ -17,10 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import tzinfo
 
-    from mem1_mcp.memory.meaning import Meaning
-    from mem1_mcp.memory.query import Query
+    from mem1_mcp.memory.profile.portrait import Known, View
+    from mem1_mcp.memory.search.meaning import Meaning
+    from mem1_mcp.memory.search.query import Query
     from mem1_mcp.protocols import Progress, Store
-    from mem1_mcp.types import Item, Scope, Stored
+    from mem1_mcp.types import Scope, Stored
 
 # Per message shown, beyond a base: found by their own words, and read with their context. More of
 # either found nothing more on development data.
@@ -56,7 +56,7 @@ class Recalled:
     or not everywhere, searched by meaning.
     """
 
-    profile: tuple[Item, ...]
+    profile: tuple[Known, ...]
     hits: tuple[Line, ...]
     more: int
     topic: str | None = None
@@ -67,36 +67,37 @@ async def recall(
     store: Store,
     meaning: Meaning | None,
     asked: Recall,
-    moment: tuple[int, tzinfo],
+    now: int,
+    view: View,
     progress: Progress,
 ) -> Recalled:
-    """Answer a recall as of ``moment``, now on the user's clock; reading only.
+    """Answer a recall as of now, as ``view`` shows the profile and times; reading only.
 
     Without ``meaning``, or where it fails, by words alone.
     """
     if asked.around is not None:
-        return await _open(store, asked, asked.around, moment)
+        return await _open(store, asked, asked.around, (now, view.zone))
     if asked.queries:
-        return await _search(store, meaning, asked, moment, progress)
-    return await _latest(store, asked, moment)
+        return await _search(store, meaning, asked, now, view, progress)
+    return await _latest(store, asked, now, view)
 
 
 async def _search(
     store: Store,
     meaning: Meaning | None,
     asked: Recall,
-    moment: tuple[int, tzinfo],
+    now: int,
+    view: View,
     progress: Progress,
 ) -> Recalled:
     profile = await store.profile(asked.scope.user)
-    items = profiles.relevant(
+    items = view.relevant(
         profile,
         " ".join(text[: queries.MAX_CHARACTERS] for text in asked.queries),
         asked.max_tokens // _PROFILE_SHARE if not asked.skip else 0,
     )
-    now, zone = moment
     # What is asked about a past moment is asked as of that moment: 昨天 is the day before it.
-    as_of = at_local(now if asked.scope.until is None else min(now, asked.scope.until), zone)
+    as_of = at_local(now if asked.scope.until is None else min(now, asked.scope.until), view.zone)
     prepared = [await queries.prepare(store, asked.scope, text, as_of) for text in asked.queries]
     vectors, trouble = await _vectors(store, meaning, asked.scope.user, prepared)
     rankings = []
@@ -109,7 +110,7 @@ async def _search(
     weights = {term: weight for query in prepared for term, weight in query.weights.items()}
     spent = _cost(items) + (estimate_tokens(trouble) + 1 if trouble else 0)
     weak = frozenset(each.place for each in shown if each.weak)
-    hits = choose(found, weights, asked.max_tokens - spent, moment, weak)
+    hits = choose(found, weights, asked.max_tokens - spent, (now, view.zone), weak)
     floor = ranked[0].score * _FURTHER if ranked else 0.0
     matches = sum(each.score >= floor for each in ranked)
     return Recalled(
@@ -153,11 +154,11 @@ async def _rank(store: Store, asked: Recall, query: Query, vector: bytes | None)
     return ranking.rank(windows, places, query.wanted, query.statistics, similarities)
 
 
-async def _latest(store: Store, asked: Recall, moment: tuple[int, tzinfo]) -> Recalled:
+async def _latest(store: Store, asked: Recall, now: int, view: View) -> Recalled:
     profile = await store.profile(asked.scope.user)
-    items = profiles.whole(profile, asked.max_tokens // 2 if not asked.skip else 0)
+    items = view.whole(profile, asked.max_tokens // 2 if not asked.skip else 0)
     newest = await store.latest(asked.scope, asked.limit, asked.skip)
-    hits = choose(newest, {}, asked.max_tokens - _cost(items), moment)
+    hits = choose(newest, {}, asked.max_tokens - _cost(items), (now, view.zone))
     total = await store.count(asked.scope)
     # Chosen from the newest back, shown in the order in which it was said.
     more = max(total - asked.skip - len(hits), 0)
@@ -193,5 +194,5 @@ def _whole_messages(
     return sorted(chosen, key=lambda line: line.stored.place)
 
 
-def _cost(items: list[Item]) -> int:
-    return sum(estimate_tokens(profiles.profile_line(item)) + 1 for item in items)
+def _cost(items: list[Known]) -> int:
+    return sum(estimate_tokens(known.line) + 1 for known in items)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio.to_thread
 
 from mem1_mcp.errors import InvalidRequestError, NotCertainError, StoreError
-from mem1_mcp.memory import profile as profiles
+from mem1_mcp.memory.profile import items as profiles
 from mem1_mcp.memory.secrets import mask
 from mem1_mcp.text.terms import index
 from mem1_mcp.types import Call, Message, message_id
@@ -21,7 +21,8 @@ from mem1_mcp.types import Call, Message, message_id
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mem1_mcp.memory.profile import Fact, Told
+    from mem1_mcp.memory.profile.items import Fact, Told
+    from mem1_mcp.memory.profile.template import Template
     from mem1_mcp.protocols import Progress, Store
     from mem1_mcp.types import Role
 
@@ -58,26 +59,57 @@ class Remember:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What became of it. ``masked`` names the kinds of secrets that were replaced."""
+    """What became of it. ``masked`` names the kinds of secrets that were replaced.
+
+    ``left_out`` counts assistant messages, which are not to be kept.
+    """
 
     message_ids: tuple[str, ...]
     facts: tuple[Told, ...]
     duplicate: bool
     masked: tuple[str, ...]
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What is kept of a call, and how: as the person set it.
+
+    ``long_reply`` and ``profile_chars`` are in characters: from where an assistant's message is summarised,
+    and about how long the profile may become.
+    """
+
+    masking: bool = True
+    assistant: bool = True
+    long_reply: int = 500
+    profile_chars: int = 3000
 
 
 async def remember(
-    store: Store, user: str, asked: Remember, now: int, *, masking: bool, progress: Progress
+    store: Store,
+    user: str,
+    asked: Remember,
+    moment: tuple[int, Template],
+    keeping: Keeping,
+    progress: Progress,
 ) -> Remembered:
-    """Keep a call: first its messages, whole or not at all, then its facts; errors say what was kept."""
+    """Keep a call: first its messages, whole or not at all, then its facts; errors say what was kept.
+
+    ``moment`` is now, and the template in force.
+    """
+    now, template = moment
+    profiles.check_sections(template, asked.facts)
     kinds: list[str] = []
-    masked = await _beside(lambda: _mask_secrets(asked, kinds), asked) if masking else asked
+    said = len(asked.messages)
+    if not keeping.assistant:
+        asked = replace(asked, messages=tuple(each for each in asked.messages if each.role != "assistant"))
+    masked = await _beside(lambda: _mask_secrets(asked, kinds), asked) if keeping.masking else asked
     if any(fact.replaces is not None for fact in masked.facts):
         profiles.check_replaces(await store.profile(user), masked.facts)
     places: tuple[int, ...] = ()
     duplicate = False
     if masked.messages or masked.request_id is not None:
-        call = await _beside(lambda: _call(masked, now), asked)
+        call = await _beside(lambda: _call(masked, now, keeping.long_reply), asked)
         # Not after this: what is between messages and facts could be cut off with the call.
         await progress(1, 2, "Read and indexed")
         appended = await store.append(user, call)
@@ -85,8 +117,8 @@ async def remember(
     told: tuple[Told, ...] = ()
     if masked.facts:
         try:
-            telling = profiles.Telling(masked.topic, places, now, repeated=duplicate)
-            told = await profiles.tell(store, user, masked.facts, telling)
+            telling = profiles.Telling(template, masked.topic, places, now, repeated=duplicate)
+            told = await profiles.tell(store, user, masked.facts, telling, keeping.profile_chars)
         except StoreError as error:
             if not places:
                 raise
@@ -98,7 +130,11 @@ async def remember(
             ) from error
     await progress(2, 2, "Saved")
     return Remembered(
-        tuple(message_id(place) for place in places), told, duplicate, tuple(dict.fromkeys(kinds))
+        tuple(message_id(place) for place in places),
+        told,
+        duplicate,
+        tuple(dict.fromkeys(kinds)),
+        said - len(asked.messages),
     )
 
 
@@ -109,11 +145,17 @@ async def _beside(work: Callable[[], _Result], asked: Remember) -> _Result:
     return await anyio.to_thread.run_sync(work)
 
 
-def _call(asked: Remember, now: int) -> Call:
+def _call(asked: Remember, now: int, long_reply: int) -> Call:
     at = now if asked.said_at is None else asked.said_at
     messages = tuple(
         (
-            Message(said.role, said.content, said.name, at if said.said_at is None else said.said_at),
+            Message(
+                said.role,
+                said.content,
+                said.name,
+                at if said.said_at is None else said.said_at,
+                long=said.role == "assistant" and len(said.content) > long_reply,
+            ),
             index(said.content),
         )
         for said in asked.messages

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import anyio
 
-from mem1_mcp.errors import EmbedderError
+from mem1_mcp.errors import EmbedderError, ModelError
 from mem1_mcp.memory import forget, recall, remember, tokens
+from mem1_mcp.memory.profile import versions
+from mem1_mcp.memory.profile.portrait import View
+from mem1_mcp.memory.profile.template import GENERAL
+from mem1_mcp.memory.remember import Keeping
+from mem1_mcp.memory.secrets import mask
 from mem1_mcp.protocols import silently
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import tzinfo
 
     from mem1_mcp.memory.forget import Preview
-    from mem1_mcp.memory.jobs import Jobs
-    from mem1_mcp.memory.meaning import Meaning
+    from mem1_mcp.memory.language.model import Model
+    from mem1_mcp.memory.profile.in_force import InForce
+    from mem1_mcp.memory.profile.template import Template
     from mem1_mcp.memory.recall import Recall, Recalled
     from mem1_mcp.memory.remember import Remember, Remembered
+    from mem1_mcp.memory.search.meaning import Meaning
     from mem1_mcp.memory.tokens import MadeToken, NewToken
+    from mem1_mcp.memory.work.jobs import Jobs
     from mem1_mcp.protocols import Clock, Progress, Store
-    from mem1_mcp.types import Forgotten, Health, Profile, Selection, Token, Topic
+    from mem1_mcp.types import Forgotten, Health, Item, JobKind, Profile, Selection, Stored, Token, Topic
 
 
 _SHOWN_SECONDS = 1.0  # between two signs of progress
@@ -38,22 +47,105 @@ class Memory:
     clock: Clock
     zone: tzinfo
     jobs: Jobs
-    masking: bool = True
+    keeping: Keeping = field(default_factory=Keeping)
     meaning: Meaning | None = None
+    in_force: InForce | None = None
+    model: Model | None = None
 
     async def remember(self, user: str, asked: Remember, progress: Progress = silently) -> Remembered:
         """Keep messages and facts; see ``remember.remember``."""
-        done = await remember.remember(
-            self.store, user, asked, self.clock(), masking=self.masking, progress=progress
-        )
-        if self.meaning is not None:
-            self.jobs.wake("embedding")
+        moment = self.clock(), await self.template()
+        done = await remember.remember(self.store, user, asked, moment, self.keeping, progress)
+        kinds: list[JobKind] = ["embedding", "refresh"]
+        long_reply = self.keeping.long_reply
+        if any(said.role == "assistant" and len(said.content) > long_reply for said in asked.messages):
+            kinds.append("summary")
+        self.jobs.wake(kinds, user)
         return done
 
     async def recall(self, asked: Recall, progress: Progress = silently) -> Recalled:
         """Find what was said; see ``recall.recall``."""
-        moment = self.clock(), self.zone
-        return await recall.recall(self.store, self.meaning, asked, moment, progress)
+        now, view = self.clock(), await self.view()
+        return await recall.recall(self.store, self.meaning, asked, now, view, progress)
+
+    async def template(self) -> Template:
+        """Return the template that profiles follow; the general one where nothing else was chosen."""
+        return GENERAL if self.in_force is None else await self.in_force.now()
+
+    @property
+    def configured_template(self) -> Template:
+        """The template that this program was set to, whatever the store follows."""
+        return GENERAL if self.in_force is None else self.in_force.configured
+
+    async def settle_template(self) -> str | None:
+        """Give the store the template that was chosen; say where it has another. See ``InForce``."""
+        return None if self.in_force is None else await self.in_force.settle()
+
+    async def kept_template(self) -> Template | None:
+        """Return the template that the store keeps; ``None`` where it has none yet."""
+        return None if self.in_force is None else await self.in_force.kept()
+
+    async def check_template(self) -> str | None:
+        """Say where the store has another template than the chosen one. Changes nothing."""
+        return None if self.in_force is None else await self.in_force.differs()
+
+    async def change_template(self, template: Template) -> None:
+        """Have all profiles of the store follow another template."""
+        if self.in_force is not None:
+            await self.in_force.change_to(template)
+
+    async def view(self) -> View:
+        """Return how profiles are shown."""
+        return View(await self.template(), self.zone)
+
+    async def refresh(self, user: str, progress: Progress = silently) -> None:
+        """Have the model read what the profile does not know yet, here and now.
+
+        Raises:
+            ModelError: nothing is set that reads it, or it fails. What was read stays read.
+
+        """
+        if self.model is None:
+            raise ModelError(
+                "Nothing is set that reads the messages; set MEM1_LLM_MODEL, and MEM1_LLM_BASE_URL or "
+                "MEM1_LLM_API_KEY. Facts that a host tells come into the profile without it."
+            )
+        unread = await self.store.unread(user, 1)
+        total = unread.rounds - unread.rounds_read
+        await self.store.ask_for_job(user, "refresh")
+        done = False
+        while unread.messages and not done:
+            done = await self.jobs.finish_soon(user, "refresh", _SHOWN_SECONDS)
+            if self.model.trouble:
+                raise ModelError(f"{self.model.trouble}. What was read before stays read.")
+            before, unread = unread, await self.store.unread(user, 1)
+            left = unread.rounds - unread.rounds_read
+            total = max(total, left)
+            await progress(total - left, total, "Read rounds")
+            if not done and unread.after == before.after:
+                # Another process is at it, or a bad answer is to be asked for again.
+                await anyio.sleep(_SHOWN_SECONDS)
+
+    async def profiles(self, user: str) -> tuple[Profile, ...]:
+        """Return the kept versions of the profile, newest first."""
+        return await self.store.profiles(user)
+
+    async def restore_profile(self, user: str, version: int) -> Profile:
+        """Go back to a version; see ``versions.restore``."""
+        return await versions.restore(self.store, user, version, self.clock())
+
+    async def profile_item(self, user: str, item: str) -> Item:
+        """Return a current line of the profile by its id; see ``versions.item_of``."""
+        return versions.item_of(await self.store.profile(user), item)
+
+    async def edit_profile(self, user: str, item: str, text: str) -> Profile:
+        """Put the user's words in the place of a line, without secrets; see ``versions.edit``."""
+        words = mask(text).text if self.keeping.masking else text
+        return await versions.edit(self.store, user, item, words, self.clock())
+
+    async def pin(self, user: str, item: str, *, pinned: bool) -> Profile:
+        """Pin a line, or let go of it; see ``versions.pin``."""
+        return await versions.pin(self.store, user, item, self.clock(), pinned=pinned)
 
     async def make_vectors(self, user: str, progress: Progress = silently) -> None:
         """Make all vectors that a user's messages have none of yet, here and now.
@@ -76,6 +168,10 @@ class Memory:
                 # Another process is at it, or it failed and is to be tried again.
                 await self.meaning.check()
                 await anyio.sleep(_SHOWN_SECONDS)
+
+    async def messages(self, user: str, places: Sequence[int]) -> tuple[Stored, ...]:
+        """Return the messages at these places, in their order; those that are not there are passed over."""
+        return await self.store.messages(user, places)
 
     async def topics(self, user: str) -> tuple[Topic, ...]:
         """Return the user's topics, the one used last first."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mem1_mcp.errors import InvalidRequestError
-from mem1_mcp.memory.profile import DEFAULT_SECTION, SECTIONS, Fact, section_key
+from mem1_mcp.memory.profile.items import Fact
 from mem1_mcp.memory.recall import Recall
 from mem1_mcp.memory.remember import Remember, Said
 from mem1_mcp.text.names import check_name
@@ -100,13 +100,6 @@ def _children(value: object) -> Iterable[object]:
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
-def _section(name: str) -> str:
-    key = section_key(name)
-    if key is None:
-        raise ValueError(f"is no section; use one of {', '.join(s.key for s in SECTIONS)}")
-    return key
-
-
 def _utf8(text: str) -> str:
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError(_HALF_CHARACTER)
@@ -148,7 +141,7 @@ class FactArguments(_Arguments):
     """One fact of ``remember``."""
 
     text: FactText
-    section: Annotated[str, AfterValidator(_section)] | None = None
+    section: Annotated[str, Field(max_length=64), AfterValidator(_utf8)] | None = None
     replaces: Text | None = None
 
 
@@ -328,10 +321,7 @@ def to_remember(arguments: RememberArguments, default_topic: str, zone: tzinfo) 
             )
             for number, message in enumerate(arguments.messages or ())
         ),
-        facts=tuple(
-            Fact(fact.text.strip(), fact.section or DEFAULT_SECTION, fact.replaces)
-            for fact in arguments.facts or ()
-        ),
+        facts=tuple(Fact(fact.text.strip(), fact.section, fact.replaces) for fact in arguments.facts or ()),
         metadata=arguments.metadata or {},
         said_at=_optional(arguments.timestamp, "timestamp", zone),
         request_id=arguments.request_id,

@@ -16,7 +16,7 @@ from mcp.shared.uri_template import UriTemplate
 from mcp.types import INVALID_PARAMS
 
 from mem1_mcp.errors import Mem1Error
-from mem1_mcp.memory.profile import digest
+from mem1_mcp.memory.profile.template import GENERAL
 from mem1_mcp.server.resources import TOPIC_TEMPLATE, Resources
 from mem1_mcp.server.schemas import INSTRUCTIONS
 from mem1_mcp.server.tools import Tools
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mcp.server.request_state import RequestStateSecurity
 
     from mem1_mcp.memory import Memory
+    from mem1_mcp.memory.profile.template import Template
     from mem1_mcp.server.identity import Identify
     from mem1_mcp.server.updates import Updates
     from mem1_mcp.settings import Settings
@@ -48,9 +49,10 @@ def build_server(
     settings: Settings,
     identify: Identify,
     updates: Updates,
+    template: Template = GENERAL,
     sealing: RequestStateSecurity | None = None,
 ) -> MCPServer[Any]:
-    """Make a server whose requests are of whom ``identify`` says.
+    """Make a server whose requests are of whom ``identify`` says; ``template`` names the sections of facts.
 
     ``sealing`` protects what a question to the person carries from one request to the next; without
     it that is bound to this process.
@@ -60,7 +62,7 @@ def build_server(
         for name in ("remember", "recall", "list_topics", "forget")
         if (text := getattr(settings, f"{name}_description")) is not None
     }
-    tools = Tools(memory, identify, updates).registered(descriptions)
+    tools = Tools(memory, identify, updates, template).registered(descriptions)
     with _without_rich():
         server: MCPServer[Any] = MCPServer(
             "mem1",
@@ -158,7 +160,8 @@ async def _known_of_the_user(memory: Memory, settings: Settings, identify: Ident
             return ""  # instructions last as long as a connection, which here may serve others next
         # A host must be able to connect, and be told by the first call what is wrong.
         with anyio.move_on_after(_KNOWN_SECONDS):
-            return digest(await memory.profile(identity.user))
+            view = await memory.view()
+            return view.digest(await memory.profile(identity.user))
     except Mem1Error:
         pass
     return ""

@@ -17,7 +17,6 @@ from mcp.types import (
 from pydantic import Field
 
 from mem1_mcp.errors import InvalidRequestError, Mem1Error
-from mem1_mcp.memory.profile import render
 from mem1_mcp.memory.recall import Recall
 from mem1_mcp.server import wording
 from mem1_mcp.server.updates import PROFILE_URI, TOPICS_URI, protocol_error
@@ -91,9 +90,13 @@ class Resources:
     async def profile(self) -> str:
         """Read the profile as Markdown."""
         try:
-            return render(await self._memory.profile(self._identify().user))
+            return await self._profile(self._identify().user)
         except Mem1Error as error:
             raise ResourceError(str(error)) from error
+
+    async def _profile(self, user: str) -> str:
+        view = await self._memory.view()
+        return view.render(await self._memory.profile(user))
 
     async def topics(self) -> str:
         """Read the list of topics as Markdown."""
@@ -120,7 +123,7 @@ class Resources:
         """Word the prompt that brings memory into a chat."""
         try:
             user = self._identify().user
-            known = render(await self._memory.profile(user))
+            known = await self._profile(user)
             said = await self._latest(user, check_name(topic)) if topic.strip() else []
         except Mem1Error as error:
             raise protocol_error(error) from error

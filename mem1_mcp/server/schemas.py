@@ -7,13 +7,18 @@ starts with when to call the tool, since that is what decides whether a model ev
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mcp.types import ToolAnnotations
 
+from mem1_mcp.memory.profile.template import GENERAL
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from mem1_mcp.memory.profile.template import Template
 
 Schema = dict[str, Any]
 
@@ -77,17 +82,7 @@ TOOLS: Mapping[str, ToolText] = {
                     _object(
                         {
                             "text": _text(),
-                            "section": _text(
-                                enum=[
-                                    "basic",
-                                    "preferences",
-                                    "timeline",
-                                    "todo",
-                                    "clarify",
-                                    "feedback",
-                                    "cautions",
-                                ]
-                            ),
+                            "section": _text(enum=[section.key for section in GENERAL.sections]),
                             "replaces": _text("Id (p3) or words of the outdated fact"),
                         },
                         "text",
@@ -175,6 +170,16 @@ TOOLS: Mapping[str, ToolText] = {
         ),
     ),
 }
+
+
+def tools(template: Template) -> Mapping[str, ToolText]:
+    """Return the tools with the sections of a template; ``TOOLS`` has the general one's."""
+    sections = [section.key for section in template.sections]
+    remember = TOOLS["remember"]
+    schema = copy.deepcopy(remember.schema)
+    schema["properties"]["facts"]["items"]["properties"]["section"]["enum"] = sections
+    return {**TOOLS, "remember": replace(remember, schema=schema)}
+
 
 INSTRUCTIONS = (
     "Long-term memory of the user (记忆), across conversations and hosts. Recall at the start of a "

@@ -12,17 +12,20 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult
 
 from mem1_mcp.errors import InvalidRequestError, Mem1Error
+from mem1_mcp.memory.profile.template import GENERAL
 from mem1_mcp.server import arguments, wording
 from mem1_mcp.server.asking import Prepared, asking
-from mem1_mcp.server.schemas import TOOLS
+from mem1_mcp.server.schemas import tools
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from mem1_mcp.memory import Memory
     from mem1_mcp.memory.forget import Preview
+    from mem1_mcp.memory.profile.template import Template
     from mem1_mcp.protocols import Progress
     from mem1_mcp.server.identity import Identify, Identity
+    from mem1_mcp.server.schemas import ToolText
     from mem1_mcp.server.updates import Updates
     from mem1_mcp.types import Selection
 
@@ -36,19 +39,23 @@ _NOTHING_FORGOTTEN = "Nothing was forgotten."
 class Tools:
     """The tools over one memory; whose, ``identify`` says for each request."""
 
-    def __init__(self, memory: Memory, identify: Identify, updates: Updates) -> None:
+    def __init__(
+        self, memory: Memory, identify: Identify, updates: Updates, template: Template = GENERAL
+    ) -> None:
         self._memory = memory
+        self._texts = tools(template)
         self._identify = identify
         self._updates = updates
 
     def registered(self, descriptions: Mapping[str, str]) -> list[Tool]:
         """Return the tools for the server, some with the person's own descriptions."""
-        return [
-            _tool("remember", self._called("remember", self._remember, _NOTHING_SAVED), descriptions),
-            _tool("recall", self._called("recall", self._recall), descriptions),
-            _tool("list_topics", self._called("list_topics", self._list_topics), descriptions),
-            _tool("forget", asking(self), descriptions),
-        ]
+        calls: dict[str, Callable[..., Awaitable[CallToolResult]]] = {
+            "remember": self._called("remember", self._remember, _NOTHING_SAVED),
+            "recall": self._called("recall", self._recall),
+            "list_topics": self._called("list_topics", self._list_topics),
+            "forget": asking(self),
+        }
+        return [_tool(name, self._texts[name], call, descriptions) for name, call in calls.items()]
 
     def _called(
         self, name: str, run: Run, consequence: str = ""
@@ -154,9 +161,11 @@ def _raw_arguments(ctx: Context[Any, Any]) -> dict[str, Any]:
 
 
 def _tool(
-    name: str, call: Callable[..., Awaitable[CallToolResult]], descriptions: Mapping[str, str]
+    name: str,
+    text: ToolText,
+    call: Callable[..., Awaitable[CallToolResult]],
+    descriptions: Mapping[str, str],
 ) -> Tool:
-    text = TOOLS[name]
     tool = Tool.from_function(
         call,
         name=name,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mcp.types import CallToolResult, TextContent
 
 from mem1_mcp.memory.lines import age, at_local
-from mem1_mcp.memory.profile import profile_line
+from mem1_mcp.memory.profile.portrait import profile_line
 from mem1_mcp.text.budget import estimate_tokens
 
 if TYPE_CHECKING:
@@ -43,7 +43,11 @@ def remembered(done: Remembered, user: str, topic: str) -> CallToolResult:
     what = [_messages(len(done.message_ids))] if done.message_ids else []
     what += [f"fact {told.item} ({told.outcome})" for told in done.facts]
     verb = "Already saved before" if done.duplicate else "Saved"
-    lines = [f"{verb}: {', '.join(what)}. User {user}, topic {topic}."]
+    lines = [f"{verb}: {', '.join(what) or 'nothing'}. User {user}, topic {topic}."]
+    if done.left_out:
+        lines.append(
+            f"Not saved: {_messages(done.left_out)} of the assistant; MEM1_SAVE_ASSISTANT_MESSAGES=false."
+        )
     if done.message_ids:
         lines.append(f"Ids: {_ids(done.message_ids)}")
     if done.masked:
@@ -55,6 +59,7 @@ def remembered(done: Remembered, user: str, topic: str) -> CallToolResult:
             "facts": [{"id": told.item, "outcome": told.outcome} for told in done.facts],
             "duplicate": done.duplicate,
             "masked": list(done.masked),
+            **({"left_out": done.left_out} if done.left_out else {}),
             "user": user,
             "topic": topic,
         },
@@ -67,7 +72,7 @@ def recalled(found: Recalled, asked: Recall, now: int, zone: tzinfo) -> CallTool
     moment = at_local(now, zone)
     lines = [_first_line(asked, now, zone)]
     if found.profile:
-        lines += ["Profile:", *map(profile_line, found.profile)]
+        lines += ["Profile:", *(known.line for known in found.profile)]
     if found.hits:
         only_weak = bool(asked.queries) and all(hit.weak for hit in found.hits)
         heading = _ONLY_WEAK if only_weak and not asked.skip else _heading(asked)
@@ -86,7 +91,7 @@ def recalled(found: Recalled, asked: Recall, now: int, zone: tzinfo) -> CallTool
         lines,
         {
             "hits": [_hit(hit, zone) for hit in found.hits],
-            "profile": [_item(item) for item in found.profile],
+            "profile": [_item(known.item, known.text) for known in found.profile],
             "more": found.more,
             **({"cursor": cursor} if cursor else {}),
             **({"degraded": found.trouble} if found.trouble else {}),
@@ -277,9 +282,10 @@ def _ids(ids: Sequence[str]) -> str:
     return ", ".join(ids) if len(ids) <= 6 else f"{ids[0]} … {ids[-1]}"  # noqa: PLR2004
 
 
-def _item(item: Item) -> dict[str, Any]:
+def _item(item: Item, text: str | None = None) -> dict[str, Any]:
     outdated = {"replaced_by": item.replaced_by} if item.replaced_by else {}
-    return {"id": item.id, "section": item.section, "text": item.text, **outdated}
+    shown = item.text if text is None else text
+    return {"id": item.id, "section": item.section, "text": shown, **outdated}
 
 
 def _hit(hit: Line, zone: tzinfo) -> dict[str, Any]:
@@ -294,4 +300,5 @@ def _hit(hit: Line, zone: tzinfo) -> dict[str, Any]:
         "name": stored.name or None,
         "metadata": dict(stored.metadata),
         **({"weak": True} if hit.weak else {}),
+        **({"summary": True} if hit.summary else {}),
     }

@@ -47,14 +47,14 @@ def snippet(text: str, weights: Mapping[str, float], max_tokens: int) -> str:
 def _best_stretch(pieces: Sequence[str], weights: Mapping[str, float], max_tokens: int) -> tuple[int, int]:
     """Slide a window of ``max_tokens`` over the pieces; the first of the best ones."""
     costs = [max(estimate_tokens(piece), 1) for piece in pieces]
-    worth = [_worth(piece, weights) for piece in pieces]
+    values = [worth(piece, weights) for piece in pieces]
     best, best_worth, start, cost, value = (0, 1), -1.0, 0, 0, 0.0
     for end, piece_cost in enumerate(costs, start=1):
         cost += piece_cost
-        value += worth[end - 1]
+        value += values[end - 1]
         while cost > max_tokens and start < end - 1:
             cost -= costs[start]
-            value -= worth[start]
+            value -= values[start]
             start += 1
         if value > best_worth + 1e-9:
             best, best_worth = (start, end), value
@@ -67,5 +67,6 @@ def _best_stretch(pieces: Sequence[str], weights: Mapping[str, float], max_token
     return start, end
 
 
-def _worth(piece: str, weights: Mapping[str, float]) -> float:
+def worth(piece: str, weights: Mapping[str, float]) -> float:
+    """Return the weight of the weighted terms that a text holds, each once."""
     return sum(weights.get(term, 0.0) for term in set(split(piece).content)) if weights else 0.0

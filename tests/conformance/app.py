@@ -29,7 +29,7 @@ async def serve(folder: Path, port: int) -> None:
     async with app.open_memory(chosen) as memory, anyio.create_task_group() as tasks:
         updates = Updates(memory, of_the_request)
         sealing = await listening.sealing(memory)
-        server = build_server(memory, chosen, of_the_request, updates, sealing)
+        server = build_server(memory, chosen, of_the_request, updates, sealing=sealing)
         add_fixtures(server)
         with listening.listen(HOST, port) as listener:
             rules = await listening.rules(memory, chosen, listener, asking_for_tokens=False)

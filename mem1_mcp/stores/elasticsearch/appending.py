@@ -66,6 +66,8 @@ class Arrival:
             if ledger.terms_version > TERMS_VERSION:
                 # Beside a newer program; that one has to index these again.
                 kept = jobs.ask(kept, "reindexing", self.now, back_to=placed[0].place - 1)
+        if any(row.long for row in placed):
+            kept = jobs.ask(kept, "summary", self.now)
         kept = spaces.asked(kept, self.space, self.now)
         return batches.begun(kept, self.now, self.indices.connection.cluster.recent_calls), Appended(
             added.places, duplicate=False
@@ -137,6 +139,7 @@ class Arrival:
                     terms=indexed.terms,
                     content=message.content,
                     metadata=metadata,
+                    long=message.long or None,
                 )
             )
         last = tail_of(placed[-1])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from mem1_mcp.errors import StoreError
@@ -33,7 +34,8 @@ _OVERTAKEN_MS = 30_000
 
 def _size(calls: Sequence[RecentCall]) -> int:
     rows = [row for call in calls for row in call.rows]
-    return sum(len(row.content) + len(row.terms) + len(row.vector or "") for row in rows)
+    kept = [(row.content, row.terms, row.vector or "", row.original or "") for row in rows]
+    return sum(map(len, chain.from_iterable(kept)))
 
 
 def is_full(ledger: Ledger) -> bool:

@@ -8,9 +8,8 @@ from operator import mul
 from typing import TYPE_CHECKING
 
 from mem1_mcp.errors import LeaseLostError, StoreBusyError
-from mem1_mcp.stores.elasticsearch import batches, jobs
-from mem1_mcp.stores.elasticsearch.connection import Put, Seen
-from mem1_mcp.stores.elasticsearch.documents import document, row_of, vector_field
+from mem1_mcp.stores.elasticsearch import batches, jobs, rewriting
+from mem1_mcp.stores.elasticsearch.documents import vector_field
 from mem1_mcp.stores.elasticsearch.ledgers import key_of
 from mem1_mcp.stores.elasticsearch.reading import rows
 from mem1_mcp.stores.elasticsearch.scoping import conditions, in_scope, visible
@@ -18,7 +17,7 @@ from mem1_mcp.stores.elasticsearch.spaces import begun
 from mem1_mcp.stores.slices import within
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from mem1_mcp.stores.elasticsearch.indices import Indices
     from mem1_mcp.stores.elasticsearch.ledger import Ledger, Row, Work
@@ -43,7 +42,7 @@ async def unembedded(indices: Indices, ledger: Ledger, limit: int, now: int) -> 
     next_ones = [row for row in left if not ledger.indexed < row.call <= moving][:limit]
     if left and not next_ones:
         raise StoreBusyError("Messages are on their way into the index. Nothing was changed. Try again.")
-    return within(((row.place, row.content) for row in next_ones), _CHARACTERS)
+    return within(((row.place, row.words) for row in next_ones), _CHARACTERS)
 
 
 async def _without_vector(indices: Indices, ledger: Ledger, limit: int) -> list[Row]:
@@ -80,16 +79,14 @@ async def keep(
     def kept(ledger: Ledger, work: Work) -> tuple[Ledger, Work]:
         if ledger.space != space.name:
             raise LeaseLostError(f"The vectors of user {job.user} are of another model by now.")
-        if not dimensions:
-            return _with_vectors(ledger, vectors, now), work
-        if ledger.dimensions not in (0, dimensions):
-            ledger = begun(ledger)
-        ledger = replace(ledger, dimensions=dimensions)
-        return _with_vectors(ledger, vectors, now), replace(work, attempts=0)
+        if dimensions:
+            if ledger.dimensions not in (0, dimensions):
+                ledger = begun(ledger)
+            ledger, work = replace(ledger, dimensions=dimensions), jobs.advanced(work)
+        return rewriting.in_ledger(ledger, _with_vectors(vectors, ledger.space_number), now), work
 
     ledger, _ = await jobs.hold(ledgers, job, until, kept)
-    if vectors:
-        await _keep_indexed(indices, ledger, vectors)
+    await rewriting.in_index(indices, ledger, vectors, _with_vectors(vectors, ledger.space_number))
     first = [row.call for row in await _without_vector(indices, ledger, 1)]
     upto = min([ledger.calls + 1, *first]) - 1
 
@@ -101,43 +98,12 @@ async def keep(
     await jobs.hold(ledgers, job, until, advanced)
 
 
-def _with_vectors(ledger: Ledger, vectors: Mapping[int, bytes], now: int) -> Ledger:
-    """Put vectors to the messages in the ledger; those on their way into the index get theirs there."""
-    moving = batches.on_its_way(ledger, now)
-    recent = tuple(
-        call
-        if call.number <= moving
-        else replace(call, rows=tuple(_with_vector(row, vectors, ledger.space_number) for row in call.rows))
-        for call in ledger.recent
-    )
-    if recent == ledger.recent:
-        return ledger
-    ledger = replace(ledger, recent=recent)
-    # A batch that nobody brings any more would bring them without their vectors.
-    return ledger if moving else ledger.giving_up_the_batch()
+def _with_vectors(vectors: Mapping[int, bytes], number: int) -> Callable[[Row], Row]:
+    def with_vector(row: Row) -> Row:
+        vector = vectors.get(row.place)
+        return row if vector is None else replace(row, space=number, vector=b64encode(vector).decode())
 
-
-def _with_vector(row: Row, vectors: Mapping[int, bytes], number: int) -> Row:
-    vector = vectors.get(row.place)
-    return row if vector is None else replace(row, space=number, vector=b64encode(vector).decode())
-
-
-async def _keep_indexed(indices: Indices, ledger: Ledger, vectors: Mapping[int, bytes]) -> None:
-    key = key_of(ledger.user)
-    body = {
-        "query": visible(ledger, {"terms": {"place": list(vectors)}}),
-        "size": len(vectors),
-        "seq_no_primary_term": True,
-    }
-    found = await indices.search(indices.messages, body, key)
-    lines = []
-    for hit in found["hits"]["hits"]:
-        row = _with_vector(row_of(hit["_source"]), vectors, ledger.space_number)
-        put = document(ledger.user, key, hit["_source"]["batch"], row)
-        # One that was forgotten meanwhile is not as it was seen.
-        lines.append(Put(hit["_id"], put.source, seen=Seen(hit["_seq_no"], hit["_primary_term"])))
-    if lines:
-        await indices.bulk(indices.messages, lines, key, refresh=True)
+    return with_vector
 
 
 async def nearest(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mem1_mcp.stores.elasticsearch import jobs
 from mem1_mcp.stores.elasticsearch.connection import Delete, Seen
 from mem1_mcp.stores.elasticsearch.ledgers import key_of
-from mem1_mcp.stores.elasticsearch.profiles import load
+from mem1_mcp.stores.elasticsearch.profiles import load_all
 from mem1_mcp.stores.elasticsearch.reading import topics
 from mem1_mcp.stores.elasticsearch.scoping import hiding
 
@@ -100,7 +100,7 @@ async def _delete_some(indices: Indices, ledger: Ledger) -> bool:
 
 
 async def _delete_profiles(indices: Indices, ledger: Ledger) -> bool:
-    """Delete profiles that the ledger does not name, of versions before the one it names."""
+    """Delete profiles that the ledger does not name, and that none which follows it can."""
     await indices.refresh(indices.profiles)
     current = ledger.profile
     query: dict[str, Any] = {
@@ -109,7 +109,7 @@ async def _delete_profiles(indices: Indices, ledger: Ledger) -> bool:
                 {"term": {"user": ledger.user}},
                 {"range": {"version": {"lte": 0 if current is None else current.version}}},
             ],
-            "must_not": [] if current is None else [{"ids": {"values": [current.document]}}],
+            "must_not": [{"ids": {"values": [each.document for each in ledger.profiles]}}],
         }
     }
     found = await _hits(indices, indices.profiles, query)
@@ -129,11 +129,11 @@ async def _hits(
 
 async def _empty(indices: Indices, ledger: Ledger) -> dict[str, int]:
     """Return the topics whose end is known and in which nothing is any more, and their newest calls."""
-    profile = await load(indices, ledger)
-    if profile is None:
+    profiles = await load_all(indices, ledger)
+    if profiles is None:
         return {}
     held = {topic.name for topic in await topics(indices, ledger)}
-    held |= {item.topic for item in profile.items}
+    held |= {item.topic for profile in profiles for item in profile.items}
     return {name: end.call for name, end in ledger.topics.items() if name not in held}
 
 
@@ -148,7 +148,7 @@ def _marks_dropped(seen: Ledger, empty: dict[str, int]) -> Callable[[Ledger, Wor
             hidden_calls=tuple(sorted({*ledger.hidden_calls} - {*seen.hidden_calls})),
             topics={name: end for name, end in ledger.topics.items() if empty.get(name) != end.call},
         )
-        return left, replace(work, progress=_TO_MERGE, attempts=0)
+        return left, jobs.advanced(work, progress=_TO_MERGE)
 
     return dropped
 

@@ -11,7 +11,8 @@ from mem1_mcp.stores.elasticsearch.ledger import Hidden
 from mem1_mcp.stores.elasticsearch.ledgers import key_of
 from mem1_mcp.stores.elasticsearch.reading import earliest, rows_at
 from mem1_mcp.stores.elasticsearch.scoping import hiding, visible
-from mem1_mcp.types import Forgotten, Mark, Selected, Selection
+from mem1_mcp.types import KEPT_PROFILES, Forgotten, Mark, Profile, Selected, Selection
+from mem1_mcp.types.profile import forgetting
 
 if TYPE_CHECKING:
     from mem1_mcp.stores.elasticsearch.indices import Indices
@@ -51,13 +52,12 @@ def _takes(selection: Selection, mark: Mark, row: Row) -> bool:
 
 @dataclass(slots=True)
 class Forgetting:
-    """The change that forgets what a preview names. ``written`` are profiles it made on the way."""
+    """The change that forgets what a preview names. ``profiles`` are those it replaced or made."""
 
     indices: Indices
     token_hash: str
     now: int
-    written: list[ProfileAt] = field(default_factory=list)
-    former: str | None = None
+    profiles: list[ProfileAt] = field(default_factory=list)
 
     async def __call__(self, ledger: Ledger) -> tuple[Ledger, Forgotten]:
         """Hide it, scrub the profile, note it as done, and ask for the job, in one."""
@@ -68,7 +68,7 @@ class Forgetting:
             return ledger, replace(confirmation.taken, pending="erasure" in ledger.work)
         selection, mark = confirmation.selection, confirmation.mark
         taken = await self._taken(ledger, selection, mark)
-        items, profile = await self._scrubbed(ledger, confirmation, changed=taken > 0)
+        items, versions = await self._scrubbed(ledger, confirmation, changed=taken > 0)
         done = Forgotten(taken, items)
         # The note must not keep what it says is gone, nor may other previews of the same.
         confirmations = {
@@ -79,7 +79,9 @@ class Forgetting:
         }
         confirmations[self.token_hash] = replace(confirmation, selection=Selection(), taken=done, done=True)
         ledger = await self._hidden(ledger, selection, mark)
-        ledger = replace(ledger, profile=profile, confirmations=confirmations).giving_up_the_batch()
+        ledger = replace(
+            ledger, profile=next(iter(versions), None), former=versions[1:], confirmations=confirmations
+        ).giving_up_the_batch()
         return jobs.ask(ledger, "erasure", self.now, back_to=0), replace(done, pending=True)
 
     async def _taken(self, ledger: Ledger, selection: Selection, mark: Mark) -> int:
@@ -93,24 +95,31 @@ class Forgetting:
 
     async def _scrubbed(
         self, ledger: Ledger, confirmation: Confirmation, *, changed: bool
-    ) -> tuple[int, ProfileAt | None]:
-        profile = await profiles.load(self.indices, ledger)
-        if profile is None:
+    ) -> tuple[int, tuple[ProfileAt, ...]]:
+        """Write what is left of the profile and of its former versions."""
+        versions = await profiles.load_all(self.indices, ledger)
+        if versions is None:
             # What is known of the ledger is old; an error has it read anew.
             raise StoreBusyError("The profile was changed meanwhile. Nothing was forgotten. Try again.")
         selection, mark = confirmation.selection, confirmation.mark
-        evidence = {place for item in profile.items for place in item.evidence}
+        evidence = {place for each in versions for item in each.items for place in item.evidence}
         there = await rows_at(self.indices, ledger, evidence)
-        gone = evidence - {place for place, row in there.items() if not _takes(selection, mark, row)}
-        left = profile.forgetting(selection, mark, frozenset(gone))
-        if left is profile and not changed:
-            return 0, ledger.profile
+        gone = frozenset(
+            evidence - {place for place, row in there.items() if not _takes(selection, mark, row)}
+        )
+        kept, items = forgetting(versions, selection, mark, gone)
+        left = {
+            at: new for at, old, new in zip(ledger.profiles, versions, kept, strict=True) if new is not old
+        }
+        if not left and not changed:
+            return 0, ledger.profiles
         # Also where no line rests on it: whoever is deriving lines from it now must not save them.
-        scrubbed = replace(left, version=profile.version + 1)
-        kept = await profiles.keep(self.indices, ledger.user, scrubbed)
-        self.written.append(kept)
-        self.former = None if ledger.profile is None else ledger.profile.document
-        return len(profile.items) - len(left.items), kept
+        after = (kept[0] if kept else Profile()).after_forgetting(self.now)
+        present, *made = await profiles.keep(self.indices, ledger, [after, *left.values()])
+        self.profiles += [present, *made, *ledger.profiles]
+        exchanged = dict(zip(left, made, strict=True))
+        former = [exchanged.get(each, each) for each in ledger.profiles]
+        return len(items), (present, *former)[:KEPT_PROFILES]
 
     async def _hidden(self, ledger: Ledger, selection: Selection, mark: Mark) -> Ledger:
         if selection.places:
@@ -132,7 +141,13 @@ class Forgetting:
             for name, end in ledger.topics.items()
             if end.call > mark.call or topic not in (None, name)
         }
-        return replace(ledger, hidden=(*marks, Hidden(topic, mark.call)), recent=recent, topics=ends)
+        return replace(
+            ledger,
+            hidden=(*marks, Hidden(topic, mark.call)),
+            recent=recent,
+            topics=ends,
+            parked=() if topic is None else ledger.parked,
+        )
 
     async def _places_hidden(self, ledger: Ledger, selection: Selection) -> Ledger:
         there = await rows_at(self.indices, ledger, selection.places)

@@ -17,6 +17,7 @@ from mem1_mcp.errors import StoreBusyError, StoreDamagedError, StoreError, Store
 from mem1_mcp.stores.elasticsearch.connection import Put
 from mem1_mcp.stores.elasticsearch.documents import VECTOR_FIELDS, searchable, vector_field
 from mem1_mcp.stores.elasticsearch.failures import ExistsError, MissingIndexError
+from mem1_mcp.types import JOB_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -89,6 +90,9 @@ MESSAGES = Layout(
             "metadata": _NOT_SEARCHED,
             "space": _NUMBER,
             "vector": {"type": "binary"},
+            "long": {"type": "boolean"},
+            "summarised": {"type": "boolean", "index": False, "doc_values": False},
+            "original": {"type": "binary"},
         },
     },
     settings=_SETTINGS,
@@ -104,10 +108,13 @@ STATE = Layout(
             "call": _NUMBER,
             "batch": _NUMBER,
             "due_at": _DATE,
+            "due": {"properties": dict.fromkeys(JOB_KINDS, _DATE)},
             "work": _KEYWORD,
             "terms_version": {"type": "integer"},
             "space": _KEYWORD,
             "space_since": _DATE,
+            "pending": _NUMBER,
+            "refreshed_at": _DATE,
             "created_at": _DATE,
             "waiting": {"type": "keyword", "index": False, "doc_values": False},
             "state": _OBJECT,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from mem1_mcp.errors import LeaseLostError
+from mem1_mcp.stores.elasticsearch import rhythm as rhythms
 from mem1_mcp.stores.elasticsearch import spaces
 from mem1_mcp.stores.elasticsearch.ledger import Work
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mem1_mcp.stores.elasticsearch.ledgers import Ledgers
     from mem1_mcp.stores.elasticsearch.scoping import Query
     from mem1_mcp.stores.elasticsearch.spaces import Space
-    from mem1_mcp.types import JobKind
+    from mem1_mcp.types import JobKind, Rhythm
 
 # The longest anybody leases or postpones. A time further ahead was written by a clock that was wrong.
 _FAR_MS = 3_600_000
@@ -43,21 +44,18 @@ def _with(ledger: Ledger, kind: str, work: Work | None) -> Ledger:
     return replace(ledger, work=others if work is None else {**others, kind: work})
 
 
-async def users_with_work(
-    indices: Indices, kinds: Collection[JobKind], now: int, space: Space | None
-) -> list[str]:
-    """Return users for whom something of these kinds may be due, longest first."""
+async def users_with_work(indices: Indices, claim: Claim) -> list[str]:
+    """Return users in whose ledgers there may be something to claim, longest due first."""
+    kinds, now, space = claim.kinds, claim.now, claim.space
     await indices.refresh(indices.state)
-    times = [{"range": {"due_at": {"lte": now}}}, {"range": {"due_at": {"gt": now + _FAR_MS}}}]
-    of_kinds = {"terms": {"work": list(kinds)}}
-    due: list[Query] = [
-        {"bool": {"filter": [of_kinds], "should": times, "minimum_should_match": 1}},
-    ]
+    due = [_due(kind, now) for kind in kinds]
     if "reindexing" in kinds:
         due.append({"range": {"terms_version": {"lt": TERMS_VERSION}}})
     if space is not None and "embedding" in kinds:
         newer = {"range": {"space_since": {"gte": space.started_at}}}
         due.append({"bool": {"must_not": [{"term": {"space": space.name}}, newer]}})
+    if claim.rhythm is not None and "refresh" in kinds:
+        due.append(rhythms.due(claim.rhythm, now))
     body = {
         "query": {
             "bool": {"filter": [{"term": {"kind": "user"}}], "should": due, "minimum_should_match": 1}
@@ -71,25 +69,31 @@ async def users_with_work(
     return [hit["_source"]["user"] for hit in found["hits"]["hits"]]
 
 
+def _due(kind: JobKind, now: int) -> Query:
+    # Of each kind by itself: users for whom something else is due would stand in the way of others.
+    times = [{"lte": now}, {"gt": now + _FAR_MS}]
+    query: Query = {"should": [{"range": {f"due.{kind}": each}} for each in times]}
+    if kind == "reindexing":
+        query["filter"] = [{"range": {"terms_version": {"lte": TERMS_VERSION}}}]
+    return {"bool": {**query, "minimum_should_match": 1}}
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """Lease what is due longest to an owner."""
 
-    def __init__(
-        self, kinds: Collection[JobKind], owner: str, now: int, lease_ms: int, space: Space | None
-    ) -> None:
-        self._kinds, self._owner, self._now, self._lease_ms = kinds, owner, now, lease_ms
-        self._space = space
+    kinds: Collection[JobKind]
+    owner: str
+    now: int
+    lease_ms: int
+    space: Space | None
+    rhythm: Rhythm | None
 
     async def __call__(self, ledger: Ledger) -> tuple[Ledger, Job | None]:
         """Claim in a ledger; first what is needed is asked for."""
-        if self._space is not None and "embedding" in self._kinds and ledger.space != self._space.name:
-            ledger = spaces.asked(ledger, self._space, self._now)
-        if not ledger.calls:
-            return ledger, None
-        if ledger.terms_version < TERMS_VERSION:
-            ledger = ask(replace(ledger, terms_version=TERMS_VERSION), "reindexing", self._now, back_to=-1)
+        ledger = self._asked(ledger)
         due: list[tuple[int, JobKind, Work]] = []
-        for kind in self._kinds:
+        for kind in self.kinds:
             work = ledger.work.get(kind)
             # Nobody makes a newer program's index.
             too_new = kind == "reindexing" and ledger.terms_version > TERMS_VERSION
@@ -98,14 +102,41 @@ class Claim:
         if not due:
             return ledger, None
         _, kind, work = min(due, key=lambda each: each[:2])
-        leased = replace(work, owner=self._owner, leased_until=self._now + self._lease_ms)
-        job = Job(ledger.user, kind, self._owner, work.revision, work.progress, work.attempts)
+        leased = replace(work, owner=self.owner, leased_until=self.now + self.lease_ms)
+        job = Job(ledger.user, kind, self.owner, work.revision, work.progress, work.attempts)
         return _with(ledger, kind, leased), job
 
+    def _asked(self, ledger: Ledger) -> Ledger:
+        if self.space is not None and "embedding" in self.kinds and ledger.space != self.space.name:
+            ledger = spaces.asked(ledger, self.space, self.now)
+        if ledger.terms_version < TERMS_VERSION:
+            ledger = ask(replace(ledger, terms_version=TERMS_VERSION), "reindexing", self.now, back_to=-1)
+        if self.rhythm is not None and "refresh" in self.kinds:
+            ledger = rhythms.asked(ledger, self.rhythm, self.now)
+        return ledger
+
     def _is_free(self, work: Work) -> bool:
-        now, far = self._now, self._now + _FAR_MS
+        now, far = self.now, self.now + _FAR_MS
         due = work.due_at is not None and (work.due_at <= now or work.due_at > far)
         return due and (work.owner is None or work.leased_until <= now or work.leased_until > far)
+
+
+def held(ledger: Ledger, job: Job) -> Work:
+    """Return the work of a job that its owner still has.
+
+    Raises:
+        LeaseLostError: somebody else has the job, or it is gone.
+
+    """
+    work = ledger.work.get(job.kind)
+    if work is None or work.owner != job.owner:
+        raise LeaseLostError(f"The job {job.kind} of user {job.user} is another's by now.")
+    return work
+
+
+def advanced(work: Work, **more: Any) -> Work:
+    """Return the work after a step that was done: what failed before counts no more."""
+    return replace(work, attempts=0, error=None, **more)
 
 
 async def hold(
@@ -121,14 +152,11 @@ async def hold(
 
     """
 
-    async def held(ledger: Ledger) -> tuple[Ledger, Work]:
-        work = ledger.work.get(job.kind)
-        if work is None or work.owner != job.owner:
-            raise LeaseLostError(f"The job {job.kind} of user {job.user} is another's by now.")
-        changed, work = change(ledger, replace(work, leased_until=until))
+    async def lengthened(ledger: Ledger) -> tuple[Ledger, Work]:
+        changed, work = change(ledger, replace(held(ledger, job), leased_until=until))
         return _with(changed, job.kind, work), work
 
-    return await ledgers.change(job.user, held)
+    return await ledgers.change(job.user, lengthened)
 
 
 def finish(job: Job) -> Callable[[Ledger], Awaitable[tuple[Ledger, bool]]]:
@@ -146,7 +174,7 @@ def finish(job: Job) -> Callable[[Ledger], Awaitable[tuple[Ledger, bool]]]:
 
 
 def postpone(
-    job: Job, error: str | None, due_at: int | None
+    job: Job, error: str | None, due_at: int | None, *, failed: bool
 ) -> Callable[[Ledger], Awaitable[tuple[Ledger, None]]]:
     """Free a job for later, or park it; one that was asked for again meanwhile stays due."""
 
@@ -155,7 +183,7 @@ def postpone(
         if work is None or work.owner != job.owner:
             return ledger, None
         later = due_at if work.revision == job.revision else work.due_at
-        attempts = work.attempts + (error is not None)
+        attempts = work.attempts + (failed and error is not None)
         freed = replace(work, owner=None, error=error, attempts=attempts, due_at=later)
         return _with(ledger, job.kind, freed), None
 
@@ -167,6 +195,7 @@ def told(ledger: Ledger) -> list[tuple[str, str]]:
     described = []
     for kind, work in sorted(ledger.work.items()):
         state = "parked" if work.due_at is None else "under way" if work.owner else "waiting"
-        failed = f", failed {work.attempts} times: {work.error}" if work.attempts else ""
+        times = f"failed {work.attempts} times: " if work.attempts else ""
+        failed = f", {times}{work.error}" if work.error else ""
         described.append((f"job {kind}", f"{state}{failed}"))
     return described

@@ -7,11 +7,13 @@ which document is the profile. Values are frozen: a change makes another ledger,
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from mem1_mcp.types import Confirmation, Role, Stored, Tail, conversation_of, place_of
+from mem1_mcp.types import Confirmation, Reached, Role, Stored, Tail, Usage, conversation_of, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +28,8 @@ class Row:
     """A message, as the ledger and the message index hold it. ``metadata`` is JSON, as it was given.
 
     ``vector`` is base64, empty where none can be made; ``space`` is the number of the one it is of.
+    ``long`` waits for a summary. Where it is ``summarised``, ``content`` is the summary, and ``original``
+    what was said, as ``packed`` writes it, if that is kept.
     """
 
     place: int
@@ -42,6 +46,16 @@ class Row:
     metadata: str | None = None
     space: int | None = None
     vector: str | None = None
+    long: bool | None = None
+    summarised: bool | None = None
+    original: str | None = None
+
+    @property
+    def words(self) -> str:
+        """What was said; the summary where that is all that is kept."""
+        if self.original is None:
+            return self.content
+        return zlib.decompress(base64.b64decode(self.original)).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +129,17 @@ class ProfileAt:
     document: str
     version: int
     next_number: int
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """Messages that a refresh of the profile gave up: where they begin, and the last one's id."""
+
+    first: str
+    last: str
+    reason: str
+    at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +149,9 @@ class Ledger:
     ``void`` are batches that were given up: what they brought into the index is never visible.
     Conversations before ``closed`` do not go on unless ``topics`` says where. Request ids of
     ``hidden_calls`` are free again. Messages up to ``embedded_call`` have vectors of ``space``, which was
-    chosen by a program that runs since ``space_since``.
+    chosen by a program that runs since ``space_since``. Refreshes of the profile have read the messages
+    up to ``reached``, the last of them at ``refreshed_at``. ``former`` are versions of the profile, newest
+    first; ``usage`` is what each model was asked.
     """
 
     user: str
@@ -143,6 +170,12 @@ class Ledger:
     hidden_places: tuple[int, ...] = ()
     hidden_calls: tuple[int, ...] = ()
     profile: ProfileAt | None = None
+    former: tuple[ProfileAt, ...] = ()
+    reached: Reached = field(default_factory=Reached)
+    rounds_read: int = 0
+    refreshed_at: int = 0
+    parked: tuple[Parked, ...] = ()
+    usage: dict[str, Usage] = field(default_factory=dict)
     work: dict[str, Work] = field(default_factory=dict)
     confirmations: dict[str, Confirmation] = field(default_factory=dict)
     space: str | None = None
@@ -159,16 +192,23 @@ class Ledger:
         return tuple(row for call in self.recent for row in call.rows)
 
     @property
-    def due_at(self) -> int | None:
-        """When there is next something to do."""
-        return min(
-            (
-                work.due_at if work.owner is None else max(work.due_at, work.leased_until)
-                for work in self.work.values()
-                if work.due_at is not None
-            ),
-            default=None,
-        )
+    def profiles(self) -> tuple[ProfileAt, ...]:
+        """All versions of the profile that are kept, newest first."""
+        return () if self.profile is None else (self.profile, *self.former)
+
+    @property
+    def pending(self) -> int:
+        """How many rounds no refresh of the profile has read."""
+        return self.rounds - self.rounds_read
+
+    @property
+    def due(self) -> dict[str, int]:
+        """When there is next something to do of each kind."""
+        return {
+            kind: work.due_at if work.owner is None else max(work.due_at, work.leased_until)
+            for kind, work in sorted(self.work.items())
+            if work.due_at is not None
+        }
 
     def hides(self, topic: str, call: int) -> bool:
         """Whether a call of a topic is forgotten."""
@@ -217,6 +257,12 @@ def stored(row: Row) -> Stored:
         role=row.role,
         name=row.name,
         said_at=row.said_at,
-        content=row.content,
+        content=row.words,
         metadata={} if row.metadata is None else json.loads(row.metadata),
+        summary=row.content if row.summarised else None,
     )
+
+
+def packed(words: str) -> str:
+    """Write what was said small."""
+    return base64.b64encode(zlib.compress(words.encode())).decode()

@@ -148,8 +148,14 @@ class Ledgers:
             "terms_version": ledger.terms_version,
             "state": _FORM.dump_python(ledger, mode="json", exclude_defaults=True),
         }
-        if ledger.due_at is not None:
-            source |= {"due_at": ledger.due_at, "work": sorted(ledger.work)}
+        if ledger.work:
+            source["work"] = sorted(ledger.work)
+        if ledger.due:
+            source |= {"due": ledger.due, "due_at": min(ledger.due.values())}
+        if ledger.pending > 0:
+            source["pending"] = ledger.pending
+        if ledger.refreshed_at:
+            source["refreshed_at"] = ledger.refreshed_at
         if ledger.space is not None:
             source |= {"space": ledger.space, "space_since": ledger.space_since}
         return await self._indices.put(self._indices.state, _id_of(ledger.user), source, seen)

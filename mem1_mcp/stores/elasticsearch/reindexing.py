@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mem1_mcp.stores.elasticsearch import jobs
-from mem1_mcp.stores.elasticsearch.connection import Put, Seen
-from mem1_mcp.stores.elasticsearch.documents import document, row_of
-from mem1_mcp.stores.elasticsearch.ledgers import key_of
+from mem1_mcp.stores.elasticsearch import jobs, rewriting
 from mem1_mcp.stores.elasticsearch.reading import rows
 from mem1_mcp.stores.elasticsearch.scoping import visible
 from mem1_mcp.stores.slices import within
@@ -33,7 +30,7 @@ async def outdated(indices: Indices, ledger: Ledger, after: int, limit: int) -> 
         query = visible(ledger, older, {"range": {"place": {"gt": after}}})
         old += await rows(indices, ledger, query, {"size": limit, "sort": [{"place": "asc"}]})
     next_ones = sorted(old, key=lambda row: row.place)[:limit]
-    return within(((row.place, row.content) for row in next_ones), _CHARACTERS)
+    return within(((row.place, row.words) for row in next_ones), _CHARACTERS)
 
 
 async def reindex(
@@ -63,25 +60,12 @@ async def reindex(
         return replace(ledger, recent=recent).giving_up_the_batch(), work
 
     ledger, _ = await jobs.hold(ledgers, job, until, renew)
-    key = key_of(job.user)
-    body = {
-        "query": visible(ledger, {"terms": {"place": list(indexed)}}),
-        "size": max(len(indexed), 1),
-        "seq_no_primary_term": True,
-    }
-    found = await indices.search(indices.messages, body, key)
-    lines = []
-    for hit in found["hits"]["hits"]:
-        old = row_of(hit["_source"])
-        put = document(job.user, key, hit["_source"]["batch"], renewed(old))
-        # One that was forgotten meanwhile is not as it was seen.
-        lines.append(Put(hit["_id"], put.source, seen=Seen(hit["_seq_no"], hit["_primary_term"])))
-    await indices.bulk(indices.messages, lines, key)
+    await rewriting.in_index(indices, ledger, indexed, renewed)
     progress = max(indexed, default=job.progress)
 
     def advanced(ledger: Ledger, work: Work) -> tuple[Ledger, Work]:
         asked_again = work.revision != job.revision
-        return ledger, work if asked_again else replace(work, progress=progress, attempts=0)
+        return ledger, work if asked_again else jobs.advanced(work, progress=progress)
 
     await jobs.hold(ledgers, job, until, advanced)
     return replace(job, progress=progress)

@@ -1,4 +1,4 @@
-"""What is no user's own: the tokens that let programs in, and secrets that all processes share."""
+"""What is no user's own: tokens that let programs in, secrets all processes share, the template."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from mem1_mcp.errors import StoreBusyError
-from mem1_mcp.stores.elasticsearch.connection import Delete
+from mem1_mcp.stores.elasticsearch.connection import Delete, Put
 from mem1_mcp.types import Token
 
 if TYPE_CHECKING:
     from mem1_mcp.stores.elasticsearch.indices import Indices
 
 _SECRET_BYTES = 32
+_TEMPLATE = "template"
 
 
 async def keep_token(indices: Indices, token: Token) -> None:
@@ -57,6 +58,26 @@ async def secret(indices: Indices, name: str) -> bytes:
     if found is None:
         raise StoreBusyError("A secret was taken away while it was made. Nothing was saved. Try again.")
     return base64.b64decode(found.source["state"]["value"])
+
+
+async def template(indices: Indices) -> str | None:
+    """Read the template of all profiles."""
+    found = await indices.get(indices.state, _TEMPLATE)
+    return None if found is None else str(found.source["state"]["text"])
+
+
+async def keep_template(indices: Indices, text: str, *, instead: bool) -> bool:
+    """Keep a template where there is none, or instead of the one there; say whether that was done."""
+    write = secrets.token_hex(6)
+    source = {"kind": _TEMPLATE, "state": {"text": text, "write": write}}
+    if instead:
+        await indices.bulk(indices.state, [Put(_TEMPLATE, source)])
+        return True
+    if await indices.put(indices.state, _TEMPLATE, source, None) is not None:
+        return True
+    # Perhaps it was sent twice, and what is in the way is its own.
+    found = await indices.get(indices.state, _TEMPLATE)
+    return found is not None and found.source["state"]["write"] == write
 
 
 def _token_id(token_id: str) -> str:

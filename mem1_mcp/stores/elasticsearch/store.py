@@ -14,10 +14,12 @@ from mem1_mcp.stores.elasticsearch import (
     jobs,
     profiles,
     reading,
+    refreshing,
     reindexing,
     searching,
     shared,
     spaces,
+    summaries,
 )
 from mem1_mcp.stores.elasticsearch.connection import Cluster, Connection
 from mem1_mcp.stores.elasticsearch.indices import Indices
@@ -41,13 +43,18 @@ if TYPE_CHECKING:
         JobKind,
         Period,
         Profile,
+        Refreshed,
+        Rhythm,
         Scope,
         Selected,
         Selection,
         Statistics,
         Stored,
+        Summary,
         Token,
         Topic,
+        Unread,
+        Usage,
         Windows,
     )
 
@@ -55,10 +62,14 @@ if TYPE_CHECKING:
 class ElasticsearchStore:
     """Keeps all users in one cluster; see ``protocols.Store``. Nothing is asked of it before a call.
 
-    ``space`` names the model whose vectors are kept and compared; without one there are none.
+    ``space`` names the model whose vectors are kept and compared; without one there are none. ``rhythm``
+    says when profiles are due to be refreshed; without one they are when somebody asks.
     """
 
-    def __init__(self, cluster: Cluster, clock: Clock, space: str | None = None) -> None:
+    def __init__(
+        self, cluster: Cluster, clock: Clock, space: str | None = None, rhythm: Rhythm | None = None
+    ) -> None:
+        self._rhythm = rhythm
         self._space = None if space is None else Space(space, clock())
         self._connection = Connection(cluster)
         self._indices = Indices(self._connection)
@@ -134,9 +145,43 @@ class ElasticsearchStore:
         """See ``Store.profile``."""
         return await profiles.current(self._indices, self._ledgers, user)
 
+    async def profiles(self, user: str) -> tuple[Profile, ...]:
+        """See ``Store.profiles``."""
+        return await profiles.newest(self._indices, self._ledgers, user)
+
     async def save_profile(self, user: str, profile: Profile) -> bool:
         """See ``Store.save_profile``."""
-        return await profiles.save(self._indices, self._ledgers, user, profile)
+        return await profiles.save(self._indices, self._ledgers, user, profile, self._clock())
+
+    async def unread(self, user: str, limit: int) -> Unread:
+        """See ``Store.unread``."""
+        return await refreshing.unread(self._indices, await self._ledgers.read(user), limit)
+
+    async def keep_refresh(self, job: Job, refreshed: Refreshed, profile: Profile | None) -> bool:
+        """See ``Store.keep_refresh``."""
+        return await refreshing.keep(self._indices, self._ledgers, job, refreshed, profile, self._clock())
+
+    async def count_usage(self, user: str, usage: Usage) -> None:
+        """See ``Store.count_usage``."""
+        await self._ledgers.change(user, refreshing.count_usage(usage))
+
+    async def unsummarised(self, job: Job, limit: int) -> Mapping[int, str]:
+        """See ``Store.unsummarised``."""
+        ledger = await self._ledgers.read(job.user)
+        return await summaries.unsummarised(self._indices, ledger, limit, self._clock())
+
+    async def keep_summaries(self, job: Job, kept: Mapping[int, Summary], lease_ms: int) -> None:
+        """See ``Store.keep_summaries``."""
+        now = self._clock()
+        await summaries.keep(self._indices, self._ledgers, job, kept, (now, now + lease_ms))
+
+    async def template(self) -> str | None:
+        """See ``Store.template``."""
+        return await shared.template(self._indices)
+
+    async def keep_template(self, text: str, *, instead: bool) -> bool:
+        """See ``Store.keep_template``."""
+        return await shared.keep_template(self._indices, text, instead=instead)
 
     async def select(self, user: str, selection: Selection, limit: int, skip: int = 0) -> Selected:
         """See ``Store.select``."""
@@ -163,34 +208,46 @@ class ElasticsearchStore:
         """See ``Store.forget``."""
         forgetting_now = forgetting.Forgetting(self._indices, token_hash, self._clock())
         ledger, done = await self._ledgers.change(user, forgetting_now)
-        named = None if ledger.profile is None else ledger.profile.document
-        made = {each.document for each in forgetting_now.written}
-        orphans = {*made, forgetting_now.former} - {named, None} if made else set()
-        if orphans:
-            await profiles.drop(self._indices, [each for each in orphans if each])
+        await profiles.drop_unnamed(self._indices, ledger, forgetting_now.profiles)
         return done
 
     async def claim_job(
         self, kinds: Collection[JobKind], owner: str, lease_ms: int, user: str | None = None
     ) -> Job | None:
         """See ``Store.claim_job``."""
-        now = self._clock()
-        claim = jobs.Claim(kinds, owner, now, lease_ms, self._space)
-        waiting = [user] if user else await jobs.users_with_work(self._indices, kinds, now, self._space)
+        if not kinds:
+            return None
+        claim = jobs.Claim(kinds, owner, self._clock(), lease_ms, self._space, self._rhythm)
+        waiting = [user] if user else await jobs.users_with_work(self._indices, claim)
         for each in waiting:
             _, job = await self._ledgers.change(each, claim)
             if job is not None:
                 return job
         return None
 
+    async def ask_for_job(self, user: str, kind: JobKind) -> None:
+        """See ``Store.ask_for_job``."""
+        now = self._clock()
+
+        async def asked(ledger: Ledger) -> tuple[Ledger, None]:
+            return jobs.ask(ledger, kind, now), None
+
+        await self._ledgers.change(user, asked)
+
+    async def hold_job(self, job: Job, lease_ms: int) -> None:
+        """See ``Store.hold_job``."""
+        await jobs.hold(self._ledgers, job, self._clock() + lease_ms)
+
     async def finish_job(self, job: Job) -> bool:
         """See ``Store.finish_job``."""
         _, finished = await self._ledgers.change(job.user, jobs.finish(job))
         return finished
 
-    async def postpone_job(self, job: Job, error: str | None, due_at: int | None) -> None:
+    async def postpone_job(
+        self, job: Job, error: str | None, due_at: int | None, *, failed: bool = True
+    ) -> None:
         """See ``Store.postpone_job``."""
-        await self._ledgers.change(job.user, jobs.postpone(job, error, due_at))
+        await self._ledgers.change(job.user, jobs.postpone(job, error, due_at, failed=failed))
 
     async def erase_some(self, job: Job, lease_ms: int) -> int | None:
         """See ``Store.erase_some``."""

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from mem1_mcp.types import Confirmation, Forgotten, Item, Mark, Profile, Selection
+from mem1_mcp.types import KEPT_PROFILES, Confirmation, Forgotten, Item, Mark, Profile, Selection
 
 if TYPE_CHECKING:
     import apsw
@@ -14,33 +14,58 @@ if TYPE_CHECKING:
 
 def load_profile(db: apsw.Connection) -> Profile:
     """Read the profile, empty when there is none."""
-    found = db.execute("SELECT version, next_number, items FROM profile").get
-    if found is None:
-        return Profile()
-    version, next_number, items = found
-    return Profile(
-        version=version,
-        next_number=next_number,
-        items=tuple(Item(**{**item, "evidence": tuple(item["evidence"])}) for item in json.loads(items)),
+    return next(iter(load_profiles(db, 1)), Profile())
+
+
+def load_profiles(db: apsw.Connection, limit: int = KEPT_PROFILES) -> tuple[Profile, ...]:
+    """Read the newest versions of the profile, newest first."""
+    rows = db.execute(
+        "SELECT version, next_number, epoch, saved_at, why, items FROM profiles"
+        " ORDER BY version DESC LIMIT ?",
+        (limit,),
+    )
+    return tuple(
+        Profile(
+            version=version,
+            next_number=next_number,
+            epoch=epoch,
+            saved_at=saved_at,
+            why=why,
+            items=tuple(
+                Item(**{**item, "evidence": tuple(item["evidence"])}) for item in json.loads(items)
+            ),
+        )
+        for version, next_number, epoch, saved_at, why, items in rows
     )
 
 
 def save_profile(db: apsw.Connection, profile: Profile) -> bool:
     """Keep the profile if it follows the kept one."""
-    kept: int = db.execute("SELECT coalesce(max(version), 0) FROM profile").get
+    kept: int = db.execute("SELECT coalesce(max(version), 0) FROM profiles").get
     if kept != profile.version - 1:
         return False
     db.execute(
-        "INSERT INTO profile(id, version, next_number, items) VALUES (1, ?, ?, ?) ON CONFLICT(id) "
-        "DO UPDATE SET version = excluded.version, next_number = excluded.next_number, "
-        "items = excluded.items",
+        "INSERT INTO profiles(version, next_number, epoch, saved_at, why, items) VALUES (?, ?, ?, ?, ?, ?)",
         (
             profile.version,
             profile.next_number,
-            json.dumps([asdict(item) for item in profile.items], ensure_ascii=False),
+            profile.epoch,
+            profile.saved_at,
+            profile.why,
+            _written(profile),
         ),
     )
+    db.execute("DELETE FROM profiles WHERE version <= ?", (profile.version - KEPT_PROFILES,))
     return True
+
+
+def rewrite_profile(db: apsw.Connection, profile: Profile) -> None:
+    """Exchange the items of a former version."""
+    db.execute("UPDATE profiles SET items = ? WHERE version = ?", (_written(profile), profile.version))
+
+
+def _written(profile: Profile) -> str:
+    return json.dumps([asdict(item) for item in profile.items], ensure_ascii=False)
 
 
 def keep_confirmation(db: apsw.Connection, confirmation: Confirmation, expired_at: int) -> None:

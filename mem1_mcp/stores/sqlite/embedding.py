@@ -14,6 +14,7 @@ from mem1_mcp.errors import LeaseLostError
 from mem1_mcp.stores.slices import within
 from mem1_mcp.stores.sqlite import jobs
 from mem1_mcp.stores.sqlite.scoping import conditions, visible
+from mem1_mcp.stores.sqlite.words import SUMMED, WORDS, words_of
 from mem1_mcp.types import Vectors
 
 if TYPE_CHECKING:
@@ -93,18 +94,18 @@ def told(db: apsw.Connection) -> list[tuple[str, str]]:
 def unembedded(db: apsw.Connection, limit: int) -> dict[int, str]:
     """Find the next messages without a vector, call by call."""
     rows = _without_vector(db, limit)
-    return within(((place, content) for _, place, content in rows), _CHARACTERS)
+    return within(((place, words_of(words)) for _, place, words in rows), _CHARACTERS)
 
 
-def _without_vector(db: apsw.Connection, limit: int) -> Iterator[tuple[int, int, str]]:
-    """Return call, place and content of the first messages without a vector of the present space."""
+def _without_vector(db: apsw.Connection, limit: int) -> Iterator[tuple[int, int, str | bytes]]:
+    """Return call, place and words of the first messages without a vector of the present space."""
     hidden = visible(db)
     return db.execute(
-        "SELECT calls.id, place, content FROM calls CROSS JOIN json_each(calls.places) kept"
-        " CROSS JOIN messages ON place = kept.value"
+        f"SELECT calls.id, messages.place, {WORDS} FROM calls CROSS JOIN json_each(calls.places) kept"
+        f" CROSS JOIN messages ON messages.place = kept.value {SUMMED}"
         " WHERE calls.id > (SELECT embedded_call FROM state) AND NOT EXISTS (SELECT 1 FROM vectors"
         "  WHERE vectors.place = kept.value AND space = (SELECT space_number FROM state))"
-        f"{hidden and ' AND ' + hidden} ORDER BY calls.id, place LIMIT ?",
+        f"{hidden and ' AND ' + hidden} ORDER BY calls.id, messages.place LIMIT ?",
         (limit,),
     )
 

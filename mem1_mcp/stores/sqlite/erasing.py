@@ -12,7 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from mem1_mcp.stores.sqlite import jobs
-from mem1_mcp.stores.sqlite.documents import load_profile
+from mem1_mcp.stores.sqlite.documents import load_profiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,8 +40,13 @@ def take_at_once(db: apsw.Connection, places: Sequence[int]) -> None:
         "SELECT place, terms, name FROM messages WHERE place IN (SELECT value FROM json_each(?))",
         (json.dumps(places),),
     ).fetchall()
-    db.executemany("INSERT INTO words(words, rowid, terms) VALUES ('delete', ?, ?)", [r[:2] for r in rows])
+    wipe(db, [row[:2] for row in rows])
     _delete(db, rows)
+
+
+def wipe(db: apsw.Connection, rows: Sequence[tuple[int, str]]) -> None:
+    """Take few index entries out, every byte of them: (place, terms) each."""
+    db.executemany("INSERT INTO words(words, rowid, terms) VALUES ('delete', ?, ?)", rows)
 
 
 def cancel(db: apsw.Connection, rows: Sequence[tuple[int, str]]) -> None:
@@ -64,7 +69,7 @@ def clear_topics(db: apsw.Connection, topics: Iterable[int]) -> None:
 
     A call that held facts alone keeps a topic only as long as the profile has lines of it.
     """
-    told = {item.topic for item in load_profile(db).items}
+    told = {item.topic for profile in load_profiles(db) for item in profile.items}
     found = db.execute(
         "SELECT id, name FROM topics WHERE messages <= 0 AND id IN (SELECT value FROM json_each(?))",
         (json.dumps(sorted(topics)),),
@@ -81,6 +86,12 @@ def clear_topics(db: apsw.Connection, topics: Iterable[int]) -> None:
         db.execute(
             "DELETE FROM confirmations WHERE json_extract(content, '$.selection.topic') = ?", (name,)
         )
+
+
+def ask_for_merge(db: apsw.Connection, now: int) -> None:
+    """Have the index merged, since entries were cancelled in it whose messages stay."""
+    jobs.ask(db, "erasure", now)
+    note_merge(db)
 
 
 def note_merge(db: apsw.Connection) -> None:

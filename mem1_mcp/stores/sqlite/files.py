@@ -36,17 +36,20 @@ _UNREADABLE = re.compile(r"[^a-z0-9]+")
 class UserFiles:
     """Opens files on demand, a bounded number at once. Safe to use from several threads.
 
-    ``asks`` tells of a file whether claiming an embedding job in it would ask for one first.
+    ``must_ask`` tells of a file whether claiming jobs of these kinds in it would ask for one first;
+    ``None`` where that won't be so before somebody writes.
     """
 
     def __init__(
         self,
         folder: Path,
         busy_seconds: float,
-        asks: Callable[[apsw.Connection], bool] = lambda _db: False,
+        must_ask: Callable[
+            [apsw.Connection, Collection[JobKind], int], bool | None
+        ] = lambda _db, _kinds, _now: None,
     ) -> None:
         self.folder = folder
-        self._asks = asks
+        self._must_ask = must_ask
         self._busy_seconds = busy_seconds
         self._open: OrderedDict[str, DatabaseFile] = OrderedDict()
         self._lent: dict[str, int] = {}
@@ -109,6 +112,12 @@ class UserFiles:
             elif due is None:
                 self._idle[path.name] = state
 
+    def has_work(self, user: str, kinds: Collection[JobKind], now: int) -> bool:
+        """Whether this user has a job that is due."""
+        self.check_folder()
+        path = self.path(user)
+        return path.exists() and bool(self._is_due(path, kinds, now))
+
     def _clear_unfinished(self, now: int) -> None:
         """Take away what is left of files that were being made when their process was killed."""
         for path in self.folder.glob(UNFINISHED):
@@ -122,10 +131,10 @@ class UserFiles:
             db = peek(path, USER_LAYOUT)
             try:
                 self._users[path.name] = db.execute("SELECT owner FROM state").get
-                asks = self._asks(db)
-                if jobs.is_due(db, kinds, now) or (asks and "embedding" in kinds):
+                asked = self._must_ask(db, kinds, now)
+                if asked or jobs.is_due(db, kinds, now):
                     return True
-                return False if asks or jobs.told(db) else None
+                return False if asked is not None or jobs.told(db) else None
             finally:
                 db.close()
 

@@ -13,12 +13,15 @@ from mem1_mcp.stores.sqlite import erasing, jobs
 from mem1_mcp.stores.sqlite.documents import (
     load_confirmation,
     load_profile,
+    load_profiles,
+    rewrite_profile,
     save_profile,
     write_confirmation,
 )
 from mem1_mcp.stores.sqlite.reading import messages
 from mem1_mcp.stores.sqlite.scoping import visible
-from mem1_mcp.types import Confirmation, Forgotten, Mark, Selected, Selection
+from mem1_mcp.types import Confirmation, Forgotten, Item, Mark, Profile, Selected, Selection
+from mem1_mcp.types.profile import forgetting
 
 if TYPE_CHECKING:
     import apsw
@@ -56,8 +59,10 @@ def forget(db: apsw.Connection, token_hash: str, now: int) -> Forgotten:
     topics = _topics_named(db, selection)
     jobs.ask(db, "erasure", now)
     taken = _take_places(db, selection) if selection.places else _hide(db, selection, mark)
-    items = _scrub_profile(db, confirmation, gone, changed=taken > 0)
+    items = _scrub_profiles(db, confirmation, gone, now, changed=taken > 0)
     erasing.clear_topics(db, topics)
+    if selection.everything:
+        db.execute("DELETE FROM parked")
     done = Forgotten(taken, items)
     # The note must not keep what it says is gone, nor may other previews of the same.
     db.execute(
@@ -69,9 +74,14 @@ def forget(db: apsw.Connection, token_hash: str, now: int) -> Forgotten:
     return replace(done, pending=True)
 
 
+def _items(db: apsw.Connection) -> list[Item]:
+    """Return the items of all versions of the profile."""
+    return [item for profile in load_profiles(db) for item in profile.items]
+
+
 def _topics_named(db: apsw.Connection, selection: Selection) -> list[int]:
     """Return the topics that what is named by id lies in."""
-    told = [item.topic for item in load_profile(db).items if item.id in selection.items]
+    told = [item.topic for item in _items(db) if item.id in selection.items]
     rows = db.execute(
         "SELECT topic FROM messages WHERE place IN (SELECT value FROM json_each(?))"
         " UNION SELECT id FROM topics WHERE name IN (SELECT value FROM json_each(?))",
@@ -82,7 +92,7 @@ def _topics_named(db: apsw.Connection, selection: Selection) -> list[int]:
 
 def _evidence_taken(db: apsw.Connection, selection: Selection, mark: Mark) -> frozenset[int]:
     """Return the messages the profile rests on that the selection takes, or that are gone already."""
-    evidence = {place for item in load_profile(db).items for place in item.evidence}
+    evidence = {place for item in _items(db) for place in item.evidence}
     condition, values = _selected(db, selection, mark)
     hidden = visible(db)
     kept = {
@@ -165,16 +175,20 @@ def _count_off(db: apsw.Connection, messages_gone: int, length_gone: int) -> Non
     )
 
 
-def _scrub_profile(
-    db: apsw.Connection, confirmation: Confirmation, gone: frozenset[int], *, changed: bool
+def _scrub_profiles(
+    db: apsw.Connection, confirmation: Confirmation, gone: frozenset[int], now: int, *, changed: bool
 ) -> int:
-    profile = load_profile(db)
-    left = profile.forgetting(confirmation.selection, confirmation.mark, gone)
-    if left is profile and not changed:
-        return 0
-    # Also where no line rests on it: whoever is deriving lines from it now must not save them.
-    save_profile(db, replace(left, version=profile.version + 1))
-    return len(profile.items) - len(left.items)
+    versions = load_profiles(db)
+    left, items = forgetting(versions, confirmation.selection, confirmation.mark, gone)
+    for before, after in zip(versions, left, strict=True):
+        if after is not before:
+            rewrite_profile(db, after)
+            changed = True
+    if changed:
+        # Also where no line rests on it: whoever is deriving lines from it now must not save them.
+        present = left[0] if left else Profile()
+        save_profile(db, present.after_forgetting(now))
+    return len(items)
 
 
 def _selected(db: apsw.Connection, selection: Selection, mark: Mark) -> tuple[str, tuple[object, ...]]:

@@ -94,7 +94,8 @@ def hold(db: apsw.Connection, job: Job, now: int, lease_ms: int) -> int:
 def advance(db: apsw.Connection, kind: JobKind, progress: int, revision: int | None = None) -> None:
     """Note how far a job is; with a ``revision`` only if it was not asked for again since."""
     db.execute(
-        "UPDATE jobs SET progress = ?1, attempts = 0 WHERE kind = ?2 AND revision = coalesce(?3, revision)",
+        "UPDATE jobs SET progress = ?1, attempts = 0, error = NULL"
+        " WHERE kind = ?2 AND revision = coalesce(?3, revision)",
         (progress, kind, revision),
     )
 
@@ -109,12 +110,14 @@ def finish(db: apsw.Connection, job: Job) -> bool:
     return gone is not None
 
 
-def postpone(db: apsw.Connection, job: Job, error: str | None, due_at: int | None) -> None:
+def postpone(
+    db: apsw.Connection, job: Job, error: str | None, due_at: int | None, *, failed: bool = True
+) -> None:
     """Free a job for later, or park it; one that was asked for again meanwhile stays due."""
     db.execute(
-        "UPDATE jobs SET owner = NULL, error = ?1, attempts = attempts + (?1 IS NOT NULL),"
+        "UPDATE jobs SET owner = NULL, error = ?1, attempts = attempts + (?1 IS NOT NULL AND ?6),"
         " due_at = CASE WHEN revision = ?2 THEN ?3 ELSE due_at END WHERE kind = ?4 AND owner = ?5",
-        (error, job.revision, due_at, job.kind, job.owner),
+        (error, job.revision, due_at, job.kind, job.owner, failed),
     )
 
 
@@ -124,6 +127,7 @@ def told(db: apsw.Connection) -> list[tuple[str, str]]:
     described = []
     for kind, due_at, attempts, error, owner in rows:
         state = "parked" if due_at is None else "under way" if owner is not None else "waiting"
-        failed = f", failed {attempts} times: {error}" if attempts else ""
+        times = f"failed {attempts} times: " if attempts else ""
+        failed = f", {times}{error}" if error else ""
         described.append((f"job {kind}", f"{state}{failed}"))
     return described

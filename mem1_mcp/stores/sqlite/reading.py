@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from mem1_mcp.stores.sqlite.scoping import conditions, visible
+from mem1_mcp.stores.sqlite.words import SUMMED, WORDS, words_of
 from mem1_mcp.types import (
     MAX_POSITION,
     ROLES,
@@ -68,9 +69,10 @@ def messages(db: apsw.Connection, places: Sequence[int]) -> tuple[Stored, ...]:
     """Read messages by place, in the order asked."""
     hidden = visible(db)
     rows = db.execute(
-        "SELECT place, topics.name, role, messages.name, messages.said_at, content, calls.metadata"
+        f"SELECT messages.place, topics.name, role, messages.name, messages.said_at, {WORDS},"
+        " iif(summarised, content, NULL), calls.metadata"
         " FROM json_each(?) CROSS JOIN messages ON messages.place = json_each.value"
-        " JOIN topics ON topics.id = messages.topic JOIN calls ON calls.id = messages.call"
+        f" JOIN topics ON topics.id = messages.topic JOIN calls ON calls.id = messages.call {SUMMED}"
         f"{hidden and ' WHERE ' + hidden}",
         (json.dumps(list(dict.fromkeys(places))),),
     )
@@ -81,10 +83,11 @@ def messages(db: apsw.Connection, places: Sequence[int]) -> tuple[Stored, ...]:
             role=ROLES[role],
             name=name,
             said_at=said_at,
-            content=content,
+            content=words_of(words),
             metadata={} if metadata is None else json.loads(metadata),
+            summary=summary,
         )
-        for place, topic, role, name, said_at, content, metadata in rows
+        for place, topic, role, name, said_at, words, summary, metadata in rows
     )
 
 

@@ -94,3 +94,36 @@ def m002_vectors(db: apsw.Connection, _user: str) -> None:
             BEGIN DELETE FROM vectors WHERE place = old.place; END;
         """
     )
+
+
+@migration
+def m003_refreshes_and_summaries(db: apsw.Connection, _user: str) -> None:
+    """Versions of the profile, how far its refresh has read, what models cost, and long messages."""
+    db.execute(
+        """
+        CREATE TABLE profiles(
+            version INTEGER PRIMARY KEY, next_number INTEGER NOT NULL, epoch INTEGER NOT NULL,
+            saved_at INTEGER NOT NULL, why TEXT NOT NULL, items TEXT NOT NULL) STRICT;
+        INSERT INTO profiles SELECT version, next_number, 0, 0, '', items FROM profile;
+        DROP TABLE profile;
+        ALTER TABLE state ADD COLUMN reached_call INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE state ADD COLUMN reached_place INTEGER NOT NULL DEFAULT -1;
+        ALTER TABLE state ADD COLUMN rounds_read INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE state ADD COLUMN refreshed_at INTEGER NOT NULL DEFAULT 0;
+        -- Stretches of messages that no refresh could read.
+        CREATE TABLE parked(
+            id INTEGER PRIMARY KEY AUTOINCREMENT, first TEXT NOT NULL, last TEXT NOT NULL,
+            reason TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
+        CREATE TABLE usage(
+            model TEXT PRIMARY KEY, calls INTEGER NOT NULL, input_tokens INTEGER NOT NULL,
+            output_tokens INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+        -- Where it is summarised the message's content is the summary, and its words are here, compressed.
+        CREATE TABLE long_messages(
+            place INTEGER PRIMARY KEY, summarised INTEGER NOT NULL DEFAULT 0, words BLOB) STRICT;
+        CREATE INDEX long_messages_waiting ON long_messages(place) WHERE NOT summarised;
+        CREATE TRIGGER long_of_erased AFTER DELETE ON messages
+            BEGIN DELETE FROM long_messages WHERE place = old.place; END;
+        -- An older program would look for the profile where it is no more.
+        UPDATE state SET oldest_writer = 3;
+        """
+    )

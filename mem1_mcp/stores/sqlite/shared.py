@@ -1,4 +1,4 @@
-"""What is no user's own: the tokens that let programs in, and secrets that all processes share."""
+"""What is no user's own: tokens that let programs in, secrets all processes share, the template."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import apsw
 
 _SECRET_BYTES = 32
+_WITH_TEMPLATE = 2  # the layout
 
 
 def _m001_tokens_and_secrets(db: apsw.Connection, owner: str) -> None:
@@ -29,7 +30,11 @@ def _m001_tokens_and_secrets(db: apsw.Connection, owner: str) -> None:
     db.execute("INSERT INTO state(id, owner, oldest_writer) VALUES (1, ?, 1)", (owner,))
 
 
-SHARED_LAYOUT = Layout(0x6D656D30, (_m001_tokens_and_secrets,))  # "mem0"
+def _m002_template(db: apsw.Connection, _owner: str) -> None:
+    db.execute("CREATE TABLE template(id INTEGER PRIMARY KEY CHECK (id = 1), text TEXT NOT NULL) STRICT")
+
+
+SHARED_LAYOUT = Layout(0x6D656D30, (_m001_tokens_and_secrets, _m002_template))  # "mem0"
 
 _COLUMNS = "id, secret_hash, user, topic, name, created_at, expires_at"
 
@@ -83,3 +88,19 @@ def make_secret(db: apsw.Connection, name: str) -> bytes:
     )
     made: bytes = db.execute("SELECT value FROM secrets WHERE name = ?", (name,)).get
     return made
+
+
+def template(db: apsw.Connection) -> str | None:
+    """Read the template of all profiles."""
+    if db.pragma("user_version") < _WITH_TEMPLATE:
+        return None
+    found: str | None = db.execute("SELECT text FROM template").get
+    return found
+
+
+def keep_template(db: apsw.Connection, text: str, *, instead: bool) -> bool:
+    """Keep a template where there is none, or instead of the one there; say whether that was done."""
+    if not instead and db.execute("SELECT 1 FROM template").get:
+        return False
+    db.execute("INSERT OR REPLACE INTO template(id, text) VALUES (1, ?)", (text,))
+    return True

@@ -19,9 +19,11 @@ from mem1_mcp.stores.sqlite import (
     inspecting,
     jobs,
     reading,
+    refreshing,
     reindexing,
     searching,
     shared,
+    summaries,
 )
 from mem1_mcp.stores.sqlite.connection import busy
 from mem1_mcp.stores.sqlite.database_file import DatabaseFile
@@ -46,13 +48,18 @@ if TYPE_CHECKING:
         JobKind,
         Period,
         Profile,
+        Refreshed,
+        Rhythm,
         Scope,
         Selected,
         Selection,
         Statistics,
         Stored,
+        Summary,
         Token,
         Topic,
+        Unread,
+        Usage,
         Windows,
     )
 
@@ -69,15 +76,22 @@ class SqliteStore:
     """Keeps each user in a file of their own under ``folder``; see ``protocols.Store``.
 
     ``busy_seconds`` is how long a call waits for the locks of other processes. ``space`` names the
-    model whose vectors are kept and compared; without one there are none.
+    model whose vectors are kept and compared; without one there are none. ``rhythm`` says when profiles
+    are due to be refreshed; without one they are when somebody asks.
     """
 
     def __init__(
-        self, folder: Path, clock: Clock, busy_seconds: float = 10.0, space: str | None = None
+        self,
+        folder: Path,
+        clock: Clock,
+        busy_seconds: float = 10.0,
+        space: str | None = None,
+        rhythm: Rhythm | None = None,
     ) -> None:
         self._space = space
+        self._rhythm = rhythm
         self._started_at = clock()
-        self._files = UserFiles(folder / "users", busy_seconds, self._asks)
+        self._files = UserFiles(folder / "users", busy_seconds, self._must_ask)
         self._shared = DatabaseFile(folder / "store.db", "", shared.SHARED_LAYOUT, busy_seconds)
         self._busy_seconds = busy_seconds
         self._clock = clock
@@ -154,9 +168,43 @@ class SqliteStore:
         """See ``Store.profile``."""
         return await self._read(user, documents.load_profile)
 
+    async def profiles(self, user: str) -> tuple[Profile, ...]:
+        """See ``Store.profiles``."""
+        return await self._read(user, documents.load_profiles)
+
     async def save_profile(self, user: str, profile: Profile) -> bool:
         """See ``Store.save_profile``."""
         return await self._write(user, lambda db: documents.save_profile(db, profile))
+
+    async def unread(self, user: str, limit: int) -> Unread:
+        """See ``Store.unread``."""
+        return await self._read(user, lambda db: refreshing.unread(db, limit))
+
+    async def keep_refresh(self, job: Job, refreshed: Refreshed, profile: Profile | None) -> bool:
+        """See ``Store.keep_refresh``."""
+        now = self._clock()
+        return await self._write(job.user, lambda db: refreshing.keep(db, job, refreshed, profile, now))
+
+    async def count_usage(self, user: str, usage: Usage) -> None:
+        """See ``Store.count_usage``."""
+        await self._write(user, lambda db: refreshing.count_usage(db, usage))
+
+    async def unsummarised(self, job: Job, limit: int) -> Mapping[int, str]:
+        """See ``Store.unsummarised``."""
+        return await self._read(job.user, lambda db: summaries.unsummarised(db, limit))
+
+    async def keep_summaries(self, job: Job, kept: Mapping[int, Summary], lease_ms: int) -> None:
+        """See ``Store.keep_summaries``."""
+        now = self._clock()
+        await self._write(job.user, lambda db: summaries.keep(db, job, kept, now, lease_ms))
+
+    async def template(self) -> str | None:
+        """See ``Store.template``."""
+        return await self._read_shared(shared.template)
+
+    async def keep_template(self, text: str, *, instead: bool) -> bool:
+        """See ``Store.keep_template``."""
+        return await self._write_shared(lambda db: shared.keep_template(db, text, instead=instead))
 
     async def select(self, user: str, selection: Selection, limit: int, skip: int = 0) -> Selected:
         """See ``Store.select``."""
@@ -182,13 +230,26 @@ class SqliteStore:
         """See ``Store.claim_job``."""
         return await _in_thread(lambda: self._claim(kinds, owner, lease_ms, user), self._writing)
 
+    async def ask_for_job(self, user: str, kind: JobKind) -> None:
+        """See ``Store.ask_for_job``."""
+        now = self._clock()
+        await self._write(user, lambda db: jobs.ask(db, kind, now))
+
+    async def hold_job(self, job: Job, lease_ms: int) -> None:
+        """See ``Store.hold_job``."""
+        now = self._clock()
+        await self._write(job.user, lambda db: jobs.hold(db, job, now, lease_ms))
+
     async def finish_job(self, job: Job) -> bool:
         """See ``Store.finish_job``."""
-        return await self._write(job.user, lambda db: jobs.finish(db, job))
+        now = self._clock()
+        return await self._write(job.user, lambda db: reindexing.finish(db, job, now))
 
-    async def postpone_job(self, job: Job, error: str | None, due_at: int | None) -> None:
+    async def postpone_job(
+        self, job: Job, error: str | None, due_at: int | None, *, failed: bool = True
+    ) -> None:
         """See ``Store.postpone_job``."""
-        await self._write(job.user, lambda db: jobs.postpone(db, job, error, due_at))
+        await self._write(job.user, lambda db: jobs.postpone(db, job, error, due_at, failed=failed))
 
     async def erase_some(self, job: Job, lease_ms: int) -> int | None:
         """See ``Store.erase_some``."""
@@ -258,6 +319,8 @@ class SqliteStore:
     def _claim(self, kinds: Collection[JobKind], owner: str, lease_ms: int, user: str | None) -> Job | None:
         now = self._clock()
         if user is not None:
+            if not self._files.has_work(user, kinds, now):
+                return None
             return self._claim_of(user, kinds, owner, now, lease_ms, self._busy_seconds)
         for each in self._files.with_work(kinds, now):
             try:
@@ -279,10 +342,22 @@ class SqliteStore:
                 jobs.ask_for_reindexing(db, now)
                 if self._space is not None and "embedding" in kinds:
                     embedding.ask(db, self._space, self._started_at, now)
+                if self._rhythm is not None and "refresh" in kinds:
+                    refreshing.ask(db, self._rhythm, now)
                 return jobs.claim(db, user, kinds, owner, now, lease_ms)
 
-    def _asks(self, db: apsw.Connection) -> bool:
-        return self._space is not None and embedding.is_due(db, self._space, self._started_at)
+    def _must_ask(self, db: apsw.Connection, kinds: Collection[JobKind], now: int) -> bool | None:
+        """Whether work of these kinds is to be asked for now; ``None`` when no time alone makes it so."""
+        may_come = False
+        if self._space is not None and embedding.is_due(db, self._space, self._started_at):
+            may_come = True
+            if "embedding" in kinds:
+                return True
+        if self._rhythm is not None and refreshing.may_come(db):
+            may_come = True
+            if "refresh" in kinds and refreshing.is_due(db, self._rhythm, now):
+                return True
+        return False if may_come else None
 
     def _erase_some(self, job: Job, lease_ms: int) -> int | None:
         with self._files.lent(job.user) as file:

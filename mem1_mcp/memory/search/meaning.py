@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from mem1_mcp.errors import EmbedderError, TextRefusedError
-from mem1_mcp.memory import typical
+from mem1_mcp.memory.search import typical
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mem1_mcp.memory.lines import at_local
-from mem1_mcp.memory.ranking import (
+from mem1_mcp.memory.search.ranking import (
     SearchTerm,
     Wanted,
     day_weight,

@@ -1,1 +1,0 @@
-"""What makes vectors: an endpoint, or a model on this machine; see ``protocols.Embedder``."""

@@ -1,0 +1,1 @@
+"""Language models put to use: what they are asked, and what of their answers holds."""

@@ -1,0 +1,1 @@
+"""Deferred work: found, leased, done step by step, tried again."""

@@ -1,0 +1,1 @@
+"""What makes vectors, and language models; see ``protocols.Embedder`` and ``protocols.ChatModel``."""
