@@ -14,8 +14,6 @@ from tests.chat_endpoint import ChatEndpoint, chat_endpoint, fenced
 from tests.conftest import HandClock, Host, Opening
 from tests.with_model import Set, remembering
 
-ENGINES = ("sqlite", "elasticsearch")
-
 
 def add_all(body: dict[str, Any]) -> str:
     """Make a line of each thing the user said."""

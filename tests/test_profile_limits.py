@@ -13,8 +13,6 @@ from tests.chat_endpoint import Script, estimate, fenced, prompt_of
 from tests.conftest import HandClock, Opening
 from tests.ruled_model import Scene, answer, scene
 
-ENGINES = ("sqlite", "elasticsearch")
-
 BREADS = ("rye", "wheat", "spelt", "barley", "oat", "maize")
 
 

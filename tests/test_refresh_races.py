@@ -123,42 +123,6 @@ async def test_eight_processes_read_four_hundred_rounds_once_each_in_eighty_call
     await end(memory)
 
 
-@pytest.mark.heavy
-@pytest.mark.timeout(240)
-async def test_fifty_processes_that_are_stopped_after_a_round_leave_each_to_the_next(
-    tmp_path: Path, served: ChatEndpoint
-) -> None:
-    for number in range(50):
-        asked = len(served.asked)
-        served.mode = "slow" if number % 2 else "good"
-        command = [sys.executable, "-c", _SERVER, str(tmp_path), served.url, f"s{number}", "1", "1"]
-        async with await anyio.open_process(command, cwd=ROOT, stderr=None) as process:
-            assert process.stdout is not None
-            with anyio.fail_after(30):
-                assert b"saved" in await process.stdout.receive()
-                if served.mode == "slow":  # while the model thinks
-                    while len(served.asked) == asked and process.returncode is None:
-                        await anyio.lowlevel.checkpoint()
-            if number % 4 < 2 and process.returncode is None:
-                process.terminate()
-            elif process.returncode is None:
-                process.kill()
-            await process.wait()
-    served.mode = "good"
-    served.end_waiting()
-
-    memory = a_memory(tmp_path, served.url, 1)
-    await read_all(memory)
-
-    profile = await memory.profile("ming")
-    assert sorted(item.text for item in profile.items) == sorted(
-        f"I visited towns{number}x0 today" for number in range(50)
-    )
-    assert all(len(item.evidence) == 1 for item in profile.items)
-    assert len({item.evidence for item in profile.items}) == 50
-    await end(memory)
-
-
 @pytest.mark.parametrize("times", [5, pytest.param(50, marks=pytest.mark.heavy)])
 async def test_what_is_forgotten_while_the_model_reads_it_never_comes_back(
     another: Opening, clock: HandClock, served: ChatEndpoint, times: int

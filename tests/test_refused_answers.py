@@ -16,8 +16,6 @@ from tests.chat_endpoint import ChatEndpoint, chat_endpoint, completion, prompt_
 from tests.conftest import ZONE, HandClock, Host, Opening
 from tests.with_model import Set, remembering
 
-ENGINES = ("sqlite", "elasticsearch")
-
 TOLD = ["Lives in Hamburg", "Is allergic to peanuts", "Renew the passport"]
 SAID = [
     {"role": "user", "content": "I play the cello. My oven cost 9,400 euros. 我喜欢喝茶。"},
