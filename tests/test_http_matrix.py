@@ -216,6 +216,7 @@ async def test_a_changed_profile_is_told(cell: Cell) -> None:
     assert "Lives in Hamburg" in profile
 
 
+@pytest.mark.heavy
 async def test_a_profile_that_another_process_changed_is_told_in_every_cell(place: Place) -> None:
     cells = [Cell(place, era, transport, "wanderer") for era in VERSIONS for transport in TRANSPORTS]
     profiles = {}

@@ -272,9 +272,8 @@ async def test_a_server_that_was_started_to_outlive_its_terminal_does(tmp_path: 
             assert ends == dict.fromkeys(STREAMS, "in order")
 
 
-@pytest.mark.parametrize(
-    "end", [signal.SIGTERM, pytest.param(None, marks=pytest.mark.heavy)], ids=told_of_end
-)
+@pytest.mark.heavy
+@pytest.mark.parametrize("end", [signal.SIGTERM, None], ids=told_of_end)
 async def test_the_end_waits_for_no_lock_of_another_process(
     tmp_path: Path, end: signal.Signals | None
 ) -> None:

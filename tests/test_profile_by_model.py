@@ -409,7 +409,8 @@ async def test_a_line_that_replaced_another_says_nothing_that_is_forgotten(
     assert "1,200 euros" not in " ".join(left)
 
 
-@pytest.mark.parametrize("era", [pytest.param("legacy", marks=pytest.mark.heavy), "auto"])
+@pytest.mark.heavy
+@pytest.mark.parametrize("era", ["legacy", "auto"])
 async def test_subscribers_of_the_profile_are_told_of_a_refresh(
     another: Opening, clock: HandClock, era: str
 ) -> None:

@@ -22,6 +22,7 @@ from tests.test_stdio import Wire, call, connected, server_process
 BUSY = -32010
 END_SECONDS = 4  # twice what a server may take, for machines that are busy
 ERAS = ("handshake", "stateless")
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
@@ -161,6 +162,7 @@ async def test_a_call_cancelled_at_any_moment_is_whole_or_absent(tmp_path: Path,
     assert set(acknowledged(answers)) <= set(kept)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("era", ERAS)
 async def test_calls_cancelled_while_they_wait_for_their_turn_are_whole_or_absent(
     tmp_path: Path, era: str
@@ -205,7 +207,7 @@ async def test_a_cancelled_call_is_not_waited_for(tmp_path: Path, era: str) -> N
     assert set(kept.values()) <= {2}
 
 
-@pytest.mark.parametrize("end", [None, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("end", [None, *(pytest.param(each, marks=pytest.mark.heavy) for each in SIGNALS)])
 async def test_the_end_loses_nothing_that_was_acknowledged(
     tmp_path: Path, end: signal.Signals | None
 ) -> None:
@@ -224,7 +226,7 @@ async def test_the_end_loses_nothing_that_was_acknowledged(
     assert end is not None or acknowledged(answers) == sorted(kept) == list(numbers)
 
 
-@pytest.mark.parametrize("end", [None, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("end", [None, *(pytest.param(each, marks=pytest.mark.heavy) for each in SIGNALS)])
 async def test_a_host_that_reads_no_answers_does_not_keep_the_server_alive(
     tmp_path: Path, end: signal.Signals | None
 ) -> None:
@@ -244,7 +246,8 @@ async def test_a_host_that_reads_no_answers_does_not_keep_the_server_alive(
 
 
 @pytest.mark.parametrize(
-    "end", [None, pytest.param(signal.SIGINT, marks=pytest.mark.heavy), signal.SIGTERM]
+    "end",
+    [signal.SIGTERM, *(pytest.param(each, marks=pytest.mark.heavy) for each in (None, signal.SIGINT))],
 )
 async def test_the_end_waits_for_no_lock_of_another_process(
     tmp_path: Path, end: signal.Signals | None
