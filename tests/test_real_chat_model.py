@@ -13,6 +13,10 @@ its own:
     chosen = xllamacpp.CommonParams()
     chosen.model.path = str(gemma.assemble("gemma.gguf"))
     chosen.hostnames, chosen.port, chosen.n_ctx, chosen.n_parallel = ["127.0.0.1"], 18099, 8192, 1
+    chosen.chat_template = (  # the file has none of its own
+        "{% for m in messages %}<start_of_turn>{{m.role}}\\n{{m.content}}<end_of_turn>\\n{% endfor %}"
+        "<start_of_turn>model\\n"
+    )
     server = xllamacpp.Server(chosen)
     print(server.listening_address, flush=True)
     time.sleep(3600)
@@ -20,7 +24,9 @@ its own:
 
     MEM1_TEST_CHAT_URL=http://127.0.0.1:18099/v1 python -m pytest -s tests/test_real_chat_model.py
 
-``-s`` shows what the model was asked, what it answered, and what became of it.
+``-s`` shows what the model answered, and what became of it. That one makes no line that holds; it writes
+JSON as the schema of a request says, some of it without end, at times for minutes: a token that the schema
+forbids is a slow one there.
 """
 
 from __future__ import annotations
