@@ -14,7 +14,7 @@
   + EmbedderError              no vectors could be made; recall goes on by words, nothing is lost
     - TextRefusedError         it refuses these texts; others it may take
   + ModelError                 a language model gave no answer; what it was for waits, nothing is lost
-    - RequestRefusedError      it refuses this question; others it may take
+    - RequestRefusedError      it refuses this question, or takes too long; others it may take
   + AnswerRefusedError         a language model answered what can't be used; nothing was changed by it
 
 The text of each reaches the model or the person as it is, so it says what failed, what was kept
@@ -93,7 +93,7 @@ class ModelError(Mem1Error):
 
 
 class RequestRefusedError(ModelError):
-    """A language model takes no such question: too long, or of a kind it declines to read."""
+    """A language model does not get through with this question: too long, or one it declines to read."""
 
 
 class AnswerRefusedError(Mem1Error):

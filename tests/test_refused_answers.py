@@ -20,7 +20,10 @@ TOLD = ["Lives in Hamburg", "Is allergic to peanuts", "Renew the passport"]
 SAID = [
     {"role": "user", "content": "I play the cello. My oven cost 9,400 euros. 我喜欢喝茶。"},
     {"role": "assistant", "content": "You should move to Rome and buy a boat."},
-    {"role": "user", "content": "My key is sk-abcdefghijklmnopqrstuvwxyz123456, and I moved to Bremen."},
+    {
+        "role": "user",
+        "content": "My key is sk-abcdefghijklmnopqrstuvwxyz123456. I left Hamburg; the passport is there.",
+    },
 ]
 GOOD = "Plays the cello"
 
@@ -67,12 +70,20 @@ WHOLE: dict[str, tuple[Any, str]] = {
     "no list": ('{"operations": "none"}', "no whole JSON object"),
     "another list": ('{"changes": []}', "no whole JSON object"),
     "everything removed": (
-        answer(*(about(f"p{n}", "remove") for n in (1, 2, 3))),
+        answer(*(about(f"p{n}", "remove", evidence=(3,)) for n in (1, 2, 3))),
         "would remove 2 of the profile's 3 lines",
     ),
     "everything replaced by nonsense": (answer(*NONSENSE), "shares no word"),
     "invented messages": (answer(op(evidence=(7,)), op(evidence=(0,))), "not among those sent"),
     "the assistant's words": (answer(op(text="Should move to Rome", evidence=(2,))), "not the user's"),
+    "a line removed that nobody spoke of": (
+        answer(about("p1", "remove"), about("p3", "done")),
+        "say nothing of that line",
+    ),
+    "the old words as evidence": (
+        answer(about("p1", "replace", "Lives in Hamburg no more")),
+        "shares no word",
+    ),
     "no evidence": (answer(op(evidence=()), op(evidence=None)), "names no message"),
     "evidence of another kind": (answer(op(evidence=[{}]), op(evidence=["one"])), "no message's number"),
     "unknown lines": (answer(about("p9", "remove"), about("p1 ", "remove")), "not there"),
@@ -107,7 +118,7 @@ PARTLY: dict[str, tuple[str, list[str], str]] = {
         "among those",
     ),
     "one of two about a line": (
-        answer(about("p3", "done"), about("p3", "remove")),
+        answer(about("p3", "done", evidence=(3,)), about("p3", "remove", evidence=(3,))),
         ["Renew the passport"],
         "two operations",
     ),
@@ -190,6 +201,34 @@ async def test_of_an_answer_what_is_good_is_taken_and_the_rest_refused_singly(
         assert reason in (await memory.profiles("ming"))[0].why
         assert (await memory.store.unread("ming", 9)).messages == ()
         assert "sk-abc" not in str(await memory.profiles("ming"))
+
+
+async def test_a_model_that_read_a_part_of_the_question_changes_nothing(
+    another: Opening, clock: HandClock, served: ChatEndpoint
+) -> None:
+    async with told(another, clock, served) as (host, memory):
+        before = await host.profile()
+        few = {"usage": {"prompt_tokens": 3, "completion_tokens": 9, "total_tokens": 12}}
+        served.script = lambda body: (200, {**completion(body, THE_GOOD), **few}, {})
+        await memory.jobs.run_due()
+
+        assert await host.profile() == before
+        assert "The model read 3 tokens of a question of some" in str((await memory.health("ming")).facts)
+
+
+async def test_a_model_whose_answers_can_never_be_used_is_asked_less_and_less(
+    another: Opening, clock: HandClock, served: ChatEndpoint
+) -> None:
+    async with told(another, clock, served) as (host, memory):
+        for number in range(30):
+            await host.done("remember", messages=[{"role": "user", "content": f"Is {number} prime?"}])
+        served.script = lambda _: "Well, well."
+        for _ in range(120):
+            await memory.jobs.run_due()
+            clock.forward(minutes=0.5)
+
+        assert len((await memory.health("ming")).problems) <= 5
+        assert len(served.asked) <= 25
 
 
 async def test_a_window_that_always_fails_is_given_up_after_five_and_the_next_ones_go_on(

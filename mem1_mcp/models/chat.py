@@ -73,7 +73,9 @@ class OpenAIChat:
                 way = _refused_way(failure, own_words(failure, question, key), ways)
                 if way is None:
                     text = f"{self._who} {in_words(failure, question, key)}"
-                    kind = RequestRefusedError if failure.status in REFUSALS else ModelError
+                    # It may be too slow for this question, and not for others.
+                    of_this = failure.status in REFUSALS or failure.trouble == "slow"
+                    kind = RequestRefusedError if of_this else ModelError
                     raise kind(text, failure.retry_after) from failure
                 self._refused |= {way}
                 log.info("%s takes no %s", self._who, way)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def profile(version: int, rounds_read: int, rounds: int) -> tuple[str, str]:
     """Tell how far the profile is."""
-    return "profile", f"version {version}; {rounds_read} of {rounds} rounds read by a model"
+    return "profile", f"version {version}; a model has been through {rounds_read} of {rounds} rounds"
 
 
 def usage(used: Iterable[Usage]) -> list[tuple[str, str]]:

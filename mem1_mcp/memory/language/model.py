@@ -11,6 +11,7 @@ import anyio
 
 from mem1_mcp.errors import AnswerRefusedError, ModelError, RequestRefusedError, StoreError
 from mem1_mcp.protocols import Question
+from mem1_mcp.text.budget import estimate_tokens
 from mem1_mcp.types import Usage
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SMALL_TALK = Question("Answer with the one word: yes", "Are you there?", None, 10)
+_READ_OF_SENT = 0.3  # the estimate is rough; some servers cut what is too long without a word
 _FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 5.0, 300.0
 
 
@@ -59,6 +61,12 @@ class Model:
         except RequestRefusedError as error:
             await self.check()
             raise AnswerRefusedError(f"{error}.") from error
+        read, sent = answer.input_tokens, estimate_tokens(question.system + question.user)
+        if 0 < read < _READ_OF_SENT * sent:
+            raise AnswerRefusedError(
+                f"The model read {read} tokens of a question of some {sent}: its context is too short. "
+                "Give it a longer one, where it is served."
+            )
         try:
             usage = Usage(self.name, 1, answer.input_tokens, answer.output_tokens)
             await self._store.count_usage(user, usage)

@@ -125,7 +125,9 @@ def _judged(given: Any, shown: Shown, touched: Collection[str]) -> Operation:
     evidence = _evidence(given.get("evidence"), shown)
     if name == "done" and (shown.template.todo is None or _section(item, shown) != shown.template.todo):
         raise _Refused("only a to-do can be done")
-    if name in ("remove", "done"):
+    if name in ("remove", "done") and item is not None:
+        if not rests_on(item.text, [message.content for message in evidence]):
+            raise _Refused("the messages it rests on say nothing of that line")
         return Operation(name, evidence, item)
     section = _named_section(given.get("section"), shown) if name != "contradict" else None
     text = _text(given.get("text"), item if name == "replace" else None, evidence)
@@ -189,8 +191,7 @@ def _text(given: Any, item: Item | None, evidence: Sequence[Stored]) -> str:
         raise _Refused("its text tells a model what to do")
     if not is_in_the_language_of(text, sources):
         raise _Refused("its text is in another language than what the user said")
-    # How somebody is called is no evidence, but names what is said of them.
-    if not rests_on(text, [*sources, *before]):
+    if not rests_on(text, sources):
         raise _Refused("its text shares no word with the messages it rests on")
     if invented_figures(text, [*sources, *before]):
         raise _Refused("its text holds a figure that is not in the messages it rests on")
