@@ -116,6 +116,10 @@ class ChatModel(Protocol):
     def name(self) -> str:
         """The model's name, as the endpoint knows it."""
 
+    @property
+    def address(self) -> str | None:
+        """The endpoint's address, without what may be secret in it; ``None`` for OpenAI's own."""
+
     async def ask(self, question: Question) -> Answer:
         """Ask once; nothing is tried again here but what an endpoint does not know of a request.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mem1_mcp.memory.profile.gate import commands, is_marked_up
+from mem1_mcp.memory.language.gate import commands, is_marked_up
 from mem1_mcp.memory.profile.template import GENERAL
 from tests.chat_endpoint import ChatEndpoint, chat_endpoint, fenced
 from tests.conftest import HandClock, Host, Opening, host_of
@@ -159,10 +159,12 @@ async def test_no_order_becomes_a_line_through_a_model_that_echoes_it(
         before, tools = await host.profile(), await listed(host)
         for sentence in POISON:
             await host.done("remember", messages=[{"role": "user", "content": sentence}])
-            await memory.store.ask_for_job("ming", "refresh")
-            for _ in range(5):
-                await memory.jobs.run_due()
-                clock.forward(minutes=11)
+            # By another program each time: one leaves a model alone that answers like this.
+            async with remembering(another, clock, Set(served.url, rhythm=None)) as (_, reading):
+                await reading.store.ask_for_job("ming", "refresh")
+                for _ in range(5):
+                    await reading.jobs.run_due()
+                    clock.forward(minutes=11)
 
         assert await host.profile() == before
         assert (await memory.store.unread("ming", 1)).messages == ()

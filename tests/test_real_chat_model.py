@@ -46,7 +46,7 @@ import pytest
 from mem1_mcp.app import open_memory
 from mem1_mcp.errors import ModelError
 from mem1_mcp.memory import Memory
-from mem1_mcp.memory.profile.gate import commands, is_marked_up, refuses
+from mem1_mcp.memory.language.gate import commands, is_marked_up, refuses
 from mem1_mcp.memory.profile.items import Fact
 from mem1_mcp.memory.remember import Remember, Said
 from mem1_mcp.models.chat import OpenAIChat
@@ -85,6 +85,10 @@ class Recording:
     @property
     def name(self) -> str:
         return self.chat.name
+
+    @property
+    def address(self) -> str | None:
+        return self.chat.address
 
     async def ask(self, question: Question) -> Answer:
         begun = time.monotonic()

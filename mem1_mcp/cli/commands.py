@@ -19,7 +19,6 @@ from mem1_mcp.cli.configuration import command_path, host_configuration
 from mem1_mcp.cli.profile import profile
 from mem1_mcp.cli.tokens import tokens
 from mem1_mcp.errors import ModelError, SettingsError, StoreError
-from mem1_mcp.models.endpoint import Endpoint
 from mem1_mcp.types import Health
 
 if TYPE_CHECKING:
@@ -148,7 +147,7 @@ async def _health(chosen: settings.Settings) -> Health:
     """Look everything over; the template of the store is left as it is."""
     async with app.open_memory(chosen) as memory:
         found = [await memory.health(chosen.user_id), await _template_told(memory)]
-        found.append(await _model_told(memory.model, chosen))
+        found.append(await _model_told(memory.model))
     # Two may say the same: that a file can't be read.
     problems = dict.fromkeys(problem for each in found for problem in each.problems)
     return Health(tuple(fact for each in found for fact in each.facts), tuple(problems))
@@ -164,12 +163,12 @@ async def _template_told(memory: Memory) -> Health:
     return Health((("template", f"{kept.name}, kept by the store"),), () if differs is None else (differs,))
 
 
-async def _model_told(model: Model | None, chosen: settings.Settings) -> Health:
+async def _model_told(model: Model | None) -> Health:
     """Ask the model, if one is set, whether it answers."""
     if model is None:
         none = "none; the profile holds what hosts tell as facts"
         return Health((("model", f"{none}; MEM1_LLM_MODEL names one that also reads the conversations"),))
-    name = f"{model.name} at {Endpoint(chosen.llm_base_url, None, 0).address or 'OpenAI'}"
+    name = f"{model.name} at {model.address or 'OpenAI'}"
     try:
         answer = await model.check()
     except ModelError as error:

@@ -23,10 +23,10 @@ from mem1_mcp import app, settings
 from mem1_mcp.errors import InvalidRequestError
 from mem1_mcp.memory import load_template
 from mem1_mcp.memory.lines import at_local, on_one_line
-from mem1_mcp.memory.profile.portrait import is_chinese
 from mem1_mcp.memory.profile.template import BUILT_IN
 from mem1_mcp.memory.profile.versions import differences, moves, of_version
 from mem1_mcp.text.budget import snippet
+from mem1_mcp.text.chinese import is_chinese
 from mem1_mcp.text.terms import split
 from mem1_mcp.types import ARCHIVED, FORGOTTEN, Profile
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mem1_mcp.memory import Memory
     from mem1_mcp.memory.profile.portrait import View
     from mem1_mcp.memory.profile.template import Section, Template
-    from mem1_mcp.types import Health, Item, Stored
+    from mem1_mcp.types import Item, Stored, Usage
 
 profile = typer.Typer(
     name="profile",
@@ -352,12 +352,19 @@ def refresh() -> None:
     Example: MEM1_LLM_MODEL=qwen3:8b MEM1_LLM_BASE_URL=http://127.0.0.1:11434/v1 mem1-mcp profile refresh
     """
 
-    async def read(memory: Memory, user: str) -> tuple[Profile, Profile, View, Health, Health]:
-        before, health = await memory.profile(user), await memory.health(user)
+    async def read(memory: Memory, user: str) -> None:
+        was, before = (await memory.health(user)).problems, await memory.profile(user)
         if memory.model is not None:
             shown.start()
-        await memory.refresh(user, told)
-        return before, await memory.profile(user), await memory.view(), health, await memory.health(user)
+        try:
+            await memory.refresh(user, told)
+        finally:
+            shown.stop()
+        lines = list(_changes(await memory.view(), before, await memory.profile(user)))
+        heading = "The profile changed:" if lines else "No line of the profile changed."
+        _print([_Line(heading, "bold"), *lines])
+        typer.echo(_used(None if memory.model is None else memory.model.used))
+        given_up.extend(each for each in (await memory.health(user)).problems if each not in was)
 
     shown = Progress(console=Console(stderr=True))
     task = shown.add_task("rounds", total=None)
@@ -365,32 +372,20 @@ def refresh() -> None:
     async def told(progress: float, total: float | None = None, message: str | None = None) -> None:
         shown.update(task, completed=progress, total=total, description=message or "")
 
-    try:
-        before, after, view, was, health = _with_memory(read)
-    finally:
-        shown.stop()
-    lines = list(_changes(view, before, after))
-    _print([_Line("The profile changed:" if lines else "No line of the profile changed.", "bold"), *lines])
-    typer.echo(_used(was, health))
-    if given_up := [each for each in health.problems if each not in was.problems]:
-        for problem in given_up:
-            typer.secho(f"! {problem}", fg="red", err=True)
+    given_up: list[str] = []
+    _with_memory(read)
+    for problem in given_up:
+        typer.secho(f"! {problem}", fg="red", err=True)
+    if given_up:
         raise typer.Exit(1)
 
 
-def _used(before: Health, after: Health) -> str:
-    """Say what models were asked meanwhile, as the store counts it."""
-    told = []
-    old = dict(before.facts)
-    for name, value in after.facts:
-        if name.startswith("model ") and old.get(name) != value:
-            was = [int(number) for number in re.findall(r"\d+", old.get(name, "0 0 0"))]
-            now = [int(number) for number in re.findall(r"\d+", value)]
-            calls, read, wrote = (each - former for each, former in zip(now, was, strict=True))
-            times = "once" if calls == 1 else f"{calls} times"
-            model = name.removeprefix("model ")
-            told.append(f"{model} was asked {times}: {read} tokens in, {wrote} out.")
-    return "\n".join(told) or "Everything was read already; no model was asked."
+def _used(usage: Usage | None) -> str:
+    """Say what the model was asked meanwhile."""
+    if usage is None or not usage.calls:
+        return "Everything was read already; no model was asked."
+    times = "once" if usage.calls == 1 else f"{usage.calls} times"
+    return f"{usage.model} was asked {times}: {usage.input_tokens} tokens in, {usage.output_tokens} out."
 
 
 @profile.command()

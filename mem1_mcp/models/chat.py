@@ -62,6 +62,11 @@ class OpenAIChat:
         self._who = f"the language model {model} {where}"
         self._refused: frozenset[str] = frozenset()  # ways of the above
 
+    @property
+    def address(self) -> str | None:
+        """See ``ChatModel.address``."""
+        return self._endpoint.address
+
     async def ask(self, question: Question) -> Answer:
         """See ``ChatModel.ask``."""
         while True:  # each time one way less

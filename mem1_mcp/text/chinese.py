@@ -1,9 +1,15 @@
-"""Chinese for the index: function characters, and traditional folded to simplified."""
+"""Chinese: whether a text is, its function characters, traditional folded to simplified."""
 
 from __future__ import annotations
 
+import re
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_HAN = re.compile("[\u3400-\u9fff]")
 
 # Alone they tell nothing apart; inside a pair of characters they are kept.
 FUNCTION_CHARACTERS = frozenset(
@@ -41,3 +47,8 @@ _SIMPLIFIED = _Simplified()
 def simplify(text: str) -> str:
     """Write traditional characters as simplified ones; everything else stays as it is."""
     return text.translate(_SIMPLIFIED)
+
+
+def is_chinese(texts: Sequence[str]) -> bool:
+    """Whether most of these texts are Chinese."""
+    return 2 * sum(bool(_HAN.search(text)) for text in texts) > len(texts)

@@ -95,3 +95,12 @@ class Usage:
     calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        """Add what the same model was asked beside."""
+        return Usage(
+            self.model,
+            self.calls + other.calls,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+        )

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from mem1_mcp.errors import AnswerRefusedError
-from mem1_mcp.memory.profile.gate import refuses
+from mem1_mcp.memory.language.gate import refuses
 from mem1_mcp.text.terms import normalise, split
 
 if TYPE_CHECKING:

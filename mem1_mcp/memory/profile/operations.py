@@ -21,8 +21,8 @@ from mem1_mcp.memory.language.answers import (
     rests_on,
     telling_terms,
 )
+from mem1_mcp.memory.language.gate import commands, is_marked_up, is_unreadable, refuses
 from mem1_mcp.memory.lines import on_one_line
-from mem1_mcp.memory.profile.gate import commands, is_marked_up, is_unreadable, refuses
 from mem1_mcp.memory.profile.items import alike, put
 from mem1_mcp.memory.secrets import mask
 from mem1_mcp.text.terms import normalise, split

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mem1_mcp.memory.language.gate import commands
 from mem1_mcp.memory.lines import at_local, on_one_line
-from mem1_mcp.memory.profile.gate import commands
 from mem1_mcp.text.budget import estimate_tokens
+from mem1_mcp.text.chinese import is_chinese
 from mem1_mcp.text.terms import query_terms, split
 from mem1_mcp.types import ARCHIVED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from datetime import tzinfo
 
     from mem1_mcp.memory.profile.template import Template
     from mem1_mcp.types import Item, Profile
-
-_CJK = re.compile("[\u3400-\u9fff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +158,3 @@ def _now(item: Item, items: Mapping[str, Item]) -> Item | None:
             return None
         item = items[item.replaced_by]
     return None
-
-
-def is_chinese(texts: Sequence[str]) -> bool:
-    """Whether most of these texts are Chinese."""
-    return 2 * sum(bool(_CJK.search(text)) for text in texts) > len(texts)

@@ -12,14 +12,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mem1_mcp.errors import AnswerRefusedError, ModelError, StoreBusyError
-from mem1_mcp.memory.language import prompts
 from mem1_mcp.memory.language.answers import invented_figures, listed
-from mem1_mcp.memory.profile import operations
-from mem1_mcp.memory.profile.gate import commands, is_marked_up, is_unreadable, refuses
+from mem1_mcp.memory.language.gate import commands, is_marked_up, is_unreadable, refuses
+from mem1_mcp.memory.profile import operations, prompts
 from mem1_mcp.memory.profile.items import length, shortened
-from mem1_mcp.memory.profile.portrait import is_chinese
 from mem1_mcp.memory.profile.window import READ_AT_ONCE, window
 from mem1_mcp.memory.work.worker import Worker
+from mem1_mcp.text.chinese import is_chinese
 from mem1_mcp.types import Item, message_id
 
 if TYPE_CHECKING:
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_DOUBT_MS, _LONGEST_DOUBT_MS = 300_000, 3_600_000
 _ATTEMPTS = 5  # at one window, before it is given up
 _ROOM = 0.85  # of what a profile may have, where joining was not enough: the next line asks not again
 _TOGETHER = 2  # lines, at least, that are joined
@@ -58,7 +56,6 @@ class Refreshing(Worker):
         self._clock = clock
         self._zone = zone
         self._max_chars = max_chars
-        self._given_up = 0  # windows one after the other
 
     def rests_for(self) -> float:
         """See ``Worker.rests_for``."""
@@ -79,19 +76,13 @@ class Refreshing(Worker):
                 raise
             log.warning("A window of user %s is given up: %s", job.user, error)
             await self._store.keep_refresh(job, ahead.read(self._clock(), str(error)), None)
-            return replace(job, attempts=0), self._after_giving_up()
-        self._given_up = 0
+            self._model.useless(str(error))
+            return replace(job, attempts=0), int(self._model.rests_for() * 1000)
+        self._model.useful()
         if done and not ahead.more:
             await self._shorten(job.user, await self._store.profile(job.user))
             return None
         return replace(job, attempts=0), 0
-
-    def _after_giving_up(self) -> int:
-        """Return for how many milliseconds the next window waits: one after the other means a bad model."""
-        self._given_up += 1
-        if self._given_up == 1:
-            return 0
-        return min(_DOUBT_MS << (self._given_up - 2), _LONGEST_DOUBT_MS)
 
     async def _read(self, job: Job, ahead: Window, profile: Profile) -> bool:
         """Have the model read a window, and commit what comes of it; false when it is to be read anew."""

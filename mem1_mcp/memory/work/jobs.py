@@ -168,7 +168,8 @@ class Jobs:
         except Exception as error:
             # A bug here must not take the memory from a host.
             log.exception("The job %s failed by an error of its own", job.kind)
-            own = StoreError(f"{type(error).__name__}, an error of this program's own.")
+            cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+            own = StoreError(f"{type(cause).__name__}, an error of this program's own.")
             await self._fail(worker, job, own)
             return False
         except anyio.get_cancelled_exc_class():

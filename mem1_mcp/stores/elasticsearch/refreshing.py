@@ -113,13 +113,7 @@ def count_usage(usage: Usage) -> Callable[[Ledger], Awaitable[tuple[Ledger, None
     """Add to what a model was asked."""
 
     async def counted(ledger: Ledger) -> tuple[Ledger, None]:
-        before = ledger.usage.get(usage.model, Usage(usage.model))
-        total = Usage(
-            usage.model,
-            before.calls + usage.calls,
-            before.input_tokens + usage.input_tokens,
-            before.output_tokens + usage.output_tokens,
-        )
+        total = ledger.usage.get(usage.model, Usage(usage.model)) + usage
         return replace(ledger, usage={**ledger.usage, usage.model: total}), None
 
     return counted
