@@ -86,6 +86,7 @@ async def at_once(tools_for: ToolsFor, prompts: dict[str, str]) -> dict[str, str
     return last_words
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("connect", [same_for_all, one_for_each])
 async def test_two_users_behind_one_service_token_are_each_told_of_themselves_alone(
     tmp_path: Path, connect: Callable[[str, str], ToolsFor]

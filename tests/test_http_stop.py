@@ -348,6 +348,7 @@ async def test_the_end_waits_for_no_answer_of_a_person(tmp_path: Path, transport
     assert kept == {0: 2}
 
 
+@pytest.mark.heavy
 async def test_a_second_server_on_one_port_is_refused_in_words(tmp_path: Path) -> None:
     async with served(tmp_path, "--no-auth") as server:
         port = port_of(server.url)
@@ -368,6 +369,7 @@ async def two_servers(folder: Path) -> AsyncGenerator[tuple[str, str]]:
         yield one.url, other.url
 
 
+@pytest.mark.heavy
 async def test_two_servers_share_one_memory(tmp_path: Path) -> None:
     token = create_token(tmp_path, "--user", "alice")
 
@@ -406,6 +408,7 @@ def two_senders(folder: Path, kind: str) -> Iterator[dict[str, str]]:
             yield {"Authorization": f"Bearer {create_token(folder, '--user', user)}"}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("kind", [pytest.param("a token each", marks=pytest.mark.heavy), "service"])
 async def test_a_question_of_one_server_is_answered_at_another_by_nobody_else(
     tmp_path: Path, kind: str

@@ -270,6 +270,7 @@ class Failing:
         return call
 
 
+@pytest.mark.heavy
 async def test_a_store_that_fails_at_any_moment_of_a_refresh_costs_the_profile_nothing(
     another: Opening, clock: HandClock, served: ChatEndpoint
 ) -> None:

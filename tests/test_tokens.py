@@ -171,6 +171,7 @@ def test_a_token_that_can_not_be_made_is_refused_in_words(
     assert list(tmp_path.rglob("*.db")) == []
 
 
+@pytest.mark.heavy
 async def test_a_token_is_revoked_by_its_id_or_by_all_of_it(tmp_path: Path) -> None:
     one, other, third = [create_token(tmp_path, "--user", user) for user in ("ann", "ben", "cleo")]
     by_id, by_all = one.split("_")[1], other
@@ -289,6 +290,7 @@ async def test_after_the_last_token_is_revoked_a_start_makes_another(tmp_path: P
     assert await kept(tmp_path) == ()
 
 
+@pytest.mark.heavy
 async def test_a_start_where_there_is_a_token_makes_none(tmp_path: Path) -> None:
     token = create_token(tmp_path, "--user", "lin", "--expires", "1h")
 

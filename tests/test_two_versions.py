@@ -115,6 +115,7 @@ async def test_nothing_is_indexed_anew_twice(
     assert said.count("The job reindexing is done") == 1
 
 
+@pytest.mark.heavy
 async def test_two_hosts_of_different_settings_share_a_memory_each_in_its_own_way(tmp_path: Path) -> None:
     here: Environment = {"MEM1_TIMEZONE": "Asia/Shanghai", "MEM1_TOPIC_ID": "工作"}
     there: Environment = {"MEM1_TIMEZONE": "America/New_York", "MEM1_MASK_SECRETS": "false"}

@@ -192,6 +192,7 @@ async def test_calls_cancelled_while_they_wait_for_their_turn_are_whole_or_absen
     assert len(kept) < len(numbers)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_cancelled_call_is_not_waited_for(tmp_path: Path, era: str) -> None:
     async with server_process(tmp_path) as wire:

@@ -145,6 +145,7 @@ async def test_what_is_no_resource_can_not_be_subscribed_to(memory: Memory) -> N
                 await host.subscribe(uri)
 
 
+@pytest.mark.heavy
 async def test_one_connection_has_a_bounded_number_of_subscriptions(memory: Memory) -> None:
     async with host_of(memory, mode="legacy") as host:
         for number in range(256):
