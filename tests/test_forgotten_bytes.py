@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from contextlib import closing
 from dataclasses import replace
@@ -23,6 +24,8 @@ from tests.test_stdio import connected
 from tests.test_store_contract import MING, a_profile, an_item, forget, keep, preview, said
 
 MARKERS = [f"zq{number:02}marker" for number in range(25)]
+# More than its first letters: two bytes come up by chance in the salts of a log's header.
+A_MARKER = re.compile(rb"zq[a-z0-9]{3}")
 
 
 def bytes_of(folder: Path) -> bytes:
@@ -143,7 +146,7 @@ async def test_forgotten_words_are_in_no_byte_of_any_file(store: Store, folder: 
     done = await forget(store, selection)
 
     assert not done.pending
-    assert b"zq" not in bytes_of(folder)
+    assert not A_MARKER.search(bytes_of(folder))
 
 
 @pytest.mark.parametrize("how", ["places", "topic", "everything"])
@@ -172,7 +175,7 @@ async def test_a_summed_up_reply_and_former_profiles_leave_no_byte(
     await forget(store, selection)
 
     held = bytes_of(folder)
-    assert b"zq" not in held
+    assert not A_MARKER.search(held)
     assert compressed not in held
     assert compressed[20:60] not in held
 
@@ -208,7 +211,7 @@ async def test_words_forgotten_from_many_topics_are_in_no_byte_of_any_file(
 
     await forget(store, Selection(places=tuple(gone)))
 
-    assert b"zq" not in bytes_of(folder)
+    assert not A_MARKER.search(bytes_of(folder))
 
 
 async def test_a_forgotten_topic_that_was_previewed_twice_leaves_no_name(
