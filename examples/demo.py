@@ -20,10 +20,12 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import anyio
+import picture
 from mcp import Client, StdioServerParameters
 from rich.cells import cell_len
 from rich.console import Console
@@ -53,6 +55,11 @@ class Place:
 
     folder: Path
     cluster: dict[str, str]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings of a server on it; pictures are opened from this folder alone."""
+        return {"MEM1_MEMORY_DIR": str(self.folder), "MEM1_IMAGE_ROOTS": str(self.folder), **self.cluster}
 
 
 class DemoError(Exception):
@@ -183,7 +190,7 @@ class Host:
         """Call a tool that must succeed, and return its answer as data."""
         self._transcript.line("calls", written(tool, arguments))
         result = await self._client.call_tool(tool, arguments)
-        self._transcript.line("memory", "\n".join(getattr(part, "text", "") for part in result.content))
+        self._transcript.line("memory", "\n".join(map(in_words, result.content)))
         insist(not result.is_error, f"{tool} refused what it should have done")
         return dict(result.structured_content or {})
 
@@ -192,6 +199,13 @@ class Host:
         hits: list[dict[str, Any]] = (await self.call("recall", **arguments))["hits"]
         insist(hits and first in hits[0]["text"], f"recall should have found {first!r} first")
         return hits
+
+    async def search(self, images: list[str], query: str) -> None:
+        """Search images, and insist on which one comes first."""
+        hits = (await self.call("search_images", query=query, limit=1))["hits"]
+        insist(
+            [hit["id"] for hit in hits] == images, f"search_images should have found {images} by {query!r}"
+        )
 
     async def profile(self) -> str:
         """Read the profile as a host attaches it to a chat."""
@@ -202,13 +216,20 @@ class Host:
         return text
 
 
+def in_words(part: Any) -> str:
+    """Write a part of an answer: its text, or what there is beside it."""
+    if part.type == "image":
+        return f"+ thumbnail, {part.mime_type}, {len(part.data) * 3 // 4:,} bytes"
+    return f"+ link {part.uri}" if part.type == "resource_link" else str(part.text)
+
+
 def written(tool: str, arguments: dict[str, Any]) -> str:
     """Write a call; messages are left out, since the lines above have just shown them."""
     parts = []
     for name, value in arguments.items():
         if name == "messages":
             text = "[as above]"
-        elif name == "facts":
+        elif name in ("facts", "images"):
             text = "[\n  " + ",\n  ".join(json.dumps(fact, ensure_ascii=False) for fact in value) + "]"
         else:
             text = json.dumps(value, ensure_ascii=False)
@@ -219,7 +240,7 @@ def written(tool: str, arguments: dict[str, Any]) -> str:
 @asynccontextmanager
 async def host(command: str, place: Place, show: Transcript) -> AsyncGenerator[Host]:
     """Start a server process on the memory, and end it when the block ends."""
-    environment = {"MEM1_MEMORY_DIR": str(place.folder), **place.cluster}
+    environment = place.settings
     if "TZ" in os.environ:  # the SDK hands on next to nothing, and 昨天 needs the same clock on both sides
         environment["TZ"] = os.environ["TZ"]
     server = StdioServerParameters(command=command, env=environment)
@@ -281,6 +302,37 @@ async def correct(second: Host, show: Transcript) -> None:
     insist(known == [fact["text"]], "the profile should tell the correction, and it alone")
 
 
+async def pictures(command: str, second: Host, show: Transcript, place: Place) -> None:
+    """Remember a picture and find it by what it shows, and by a word that only stands in it."""
+    show.note("A picture, by its path. The demo has drawn it; the assistant says what it sees.")
+    path = place.folder / "revenue.png"
+    picture.draw(path)
+    said = "Our revenue for the investors. Keep it."
+    show.line("Mei", said)
+    shown = {
+        "path": str(path),
+        "description": "Bar chart: sales grew through the year, the last quarter best",
+    }
+    messages = [{"role": "user", "content": said}]
+    kept = await second.call("remember", topic="bakery", messages=messages, images=[shown])
+
+    asked = "the chart where sales were best at the end"
+    show.line("Mei", f"Show me {asked}.")
+    await second.search(kept["image_ids"], asked)
+
+    if find_spec("rapidocr") is None:
+        show.note("With mem1-mcp[ocr] a picture is also found by the words that stand in it, 中文也行.")
+        return
+    show.note(
+        "By a word that only stands in the picture. A server reads it in the background; now, by hand:"
+    )
+    show.line("calls", "mem1-mcp images read")
+    read = await anyio.run_process([command, "images", "read"], env={**os.environ, **place.settings})
+    show.line("memory", read.stdout.decode())
+    show.line("Mei", "哪张图里有榛子？")
+    await second.search(kept["image_ids"], "榛子")
+
+
 async def forget(second: Host, show: Transcript, place: Place, ids: list[str]) -> None:
     """Take back what was told in confidence: preview, confirm, gone."""
     show.note("Forgetting takes two calls. The first one only shows what would go.")
@@ -327,6 +379,7 @@ async def two_lives(command: str, show: Transcript, cluster: dict[str, str]) -> 
                 insist("牛奶过敏" in second.known, "the instructions lack the profile")
                 ids = await recall(second, show, today)
                 await correct(second, show)
+                await pictures(command, second, show, place)
                 show.note("Topics keep conversations apart.")
                 show.line("Mei", "你都记得哪些话题？")
                 topics = (await second.call("list_topics"))["topics"]

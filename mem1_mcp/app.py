@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from mem1_mcp.errors import Mem1Error, StoreError
 from mem1_mcp.memory import (
+    Captioning,
     Embedding,
     InForce,
     Jobs,
@@ -25,7 +26,9 @@ from mem1_mcp.memory import (
     Meaning,
     Memory,
     Model,
+    Reading,
     Refreshing,
+    Rules,
     Summarising,
     load_template,
 )
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 
     from mem1_mcp.memory.profile.template import Template
     from mem1_mcp.memory.work.worker import Worker
-    from mem1_mcp.protocols import ChatModel, Embedder, Store, TextKind
+    from mem1_mcp.protocols import ChatModel, Embedder, Store, TextKind, TextReader
     from mem1_mcp.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -82,12 +85,19 @@ async def open_memory(settings: Settings) -> AsyncGenerator[Memory]:
         workers.append(Embedding(store, meaning))
     if model is not None:
         workers.append(Refreshing(store, model, in_force, wall_clock, settings.zone, chars))
+    reader, vision = _reader(settings), _vision(settings)
+    seeing = None if vision is None else Model(vision, store)
+    if reader is not None:
+        workers.append(Reading(store, reader, masking=settings.mask_secrets))
+    if seeing is not None:
+        workers.append(Captioning(store, seeing, masking=settings.mask_secrets))
     keeping = Keeping(
         masking=settings.mask_secrets,
         assistant=settings.save_assistant_messages,
         long_reply=settings.max_assistant_chars,
         # A model joins lines first; see ``Refreshing``.
         profile_chars=chars if model is None else 2 * chars,
+        images=Rules(settings.image_roots, settings.max_image_bytes),
     )
     try:
         yield Memory(
@@ -99,11 +109,14 @@ async def open_memory(settings: Settings) -> AsyncGenerator[Memory]:
             meaning,
             in_force,
             model,
+            seeing,
         )
     finally:
         with anyio.CancelScope(shield=True):
             await store.close()
-            for engine in (meaning, model):
+            if reader is not None:
+                await reader.rest()
+            for engine in (meaning, model, seeing):
                 if engine is not None:
                     await engine.close()
 
@@ -120,6 +133,27 @@ def _chat(settings: Settings) -> ChatModel | None:
         None if key is None else key.get_secret_value(),
         settings.llm_temperature,
     )
+
+
+def _vision(settings: Settings) -> ChatModel | None:
+    if settings.vl_model is None:
+        return None
+    from mem1_mcp.models.chat import OpenAIChat  # not needed without a model
+
+    key = settings.vl_api_key
+    return OpenAIChat(
+        settings.vl_model,
+        settings.vision_base_url,
+        None if key is None else key.get_secret_value(),
+        settings.llm_temperature,
+        settings="MEM1_VL",
+    )
+
+
+def _reader(settings: Settings) -> TextReader | None:
+    from mem1_mcp.models import ocr
+
+    return ocr.OCR() if settings.ocr == "auto" and ocr.is_installed() else None
 
 
 def _embedder(settings: Settings) -> Embedder | None:

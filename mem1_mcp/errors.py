@@ -81,6 +81,10 @@ class TextRefusedError(EmbedderError):
     """What makes vectors takes no such text: the same one is refused again, others may be taken."""
 
 
+class ReaderError(Mem1Error):
+    """What reads the text in images failed. Says which and why."""
+
+
 class ModelError(Mem1Error):
     """A language model can't be asked just now. Says which, why, and what to do.
 

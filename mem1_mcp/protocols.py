@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Confirmation,
         Forgotten,
         Health,
+        ImageFile,
         Indexed,
         Job,
         JobKind,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         Profile,
         Refreshed,
         Scope,
+        Seen,
         Selected,
         Selection,
         Statistics,
@@ -90,13 +92,14 @@ class Embedder(Protocol):
 class Question:
     """What a language model is asked. ``schema`` is the JSON schema of the answer; ``None`` for words.
 
-    ``max_tokens`` bounds the answer.
+    ``max_tokens`` bounds the answer. ``image`` is what it is about, for a model that sees.
     """
 
     system: str
     user: str
     schema: Mapping[str, object] | None
     max_tokens: int
+    image: ImageFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,22 @@ class ChatModel(Protocol):
         """Release everything."""
 
 
+class TextReader(Protocol):
+    """Reads the text that stands in images."""
+
+    async def read(self, image: bytes) -> str:
+        """Return the text line by line, empty where none is found.
+
+        Raises:
+            ReaderError: it can't read now, or not at all.
+            AnswerRefusedError: it reads, but not this image.
+
+        """
+
+    async def rest(self) -> None:
+        """Let go of what it took to read, until it is asked again."""
+
+
 async def silently(progress: float, total: float | None = None, message: str | None = None) -> None:
     """Tell nobody: a ``Progress`` for whom nobody waits."""
 
@@ -145,7 +164,9 @@ class Store(Protocol):
         Messages are placed by ``Tail.next`` in the order of arrival. The same ``request_id`` and
         fingerprint, or without an id an equal newest call of the topic that arrived at
         ``repeat_since`` or later, is the same delivery: its places come back, nothing is added.
-        A call without messages is kept for its ``request_id`` alone.
+        A call without messages is kept for its ``request_id`` alone. An image's bytes are kept with it,
+        equal ones of a user once, and jobs of ``IMAGE_KINDS`` are asked for to look at it. It stands beside
+        the message before it in the call.
 
         Raises:
             RequestIdReusedError: the ``request_id`` was used with another fingerprint.
@@ -169,7 +190,7 @@ class Store(Protocol):
 
         The score is the sum of the weights of the terms a message holds, where a store may pass over
         what only common terms would add. Messages of ``days`` come in addition, at most ``limit`` a
-        day, with the day's weight on top.
+        day, with the day's weight on top. Where the scope is images, also messages beside one.
         """
 
     async def windows(self, scope: Scope, places: Sequence[int], reach: int) -> Windows:
@@ -245,6 +266,28 @@ class Store(Protocol):
 
         """
 
+    async def image_file(self, user: str, place: int) -> ImageFile | None:
+        """Return the bytes of the image at this place; ``None`` where none with bytes is."""
+
+    async def thumbnails(self, user: str, places: Collection[int]) -> Mapping[int, bytes]:
+        """Return the thumbnails of the images at these places; those without bytes are passed over."""
+
+    async def unseen(self, job: Job) -> tuple[int, ImageFile] | None:
+        """Return an image that a job of one of ``IMAGE_KINDS`` has yet to look at, and its place."""
+
+    async def count_unseen(self, user: str, kind: JobKind) -> int:
+        """Return how many images are left for a job of one of ``IMAGE_KINDS``, those given up left out."""
+
+    async def keep_seen(self, job: Job, place: int, seen: Seen, lease_ms: int) -> None:
+        """Keep what a look at an image told; its words, index and vector become what is known now.
+
+        Nothing where it was forgotten, or looked at, meanwhile.
+
+        Raises:
+            LeaseLostError: another owner has the job.
+
+        """
+
     async def template(self) -> str | None:
         """Return the template of all profiles of this store, as it was kept; ``None`` where none was."""
 
@@ -267,8 +310,8 @@ class Store(Protocol):
         """Hide what the kept preview names, up to its mark, and note it there as done.
 
         When this returns no read finds any of it: messages, their index, the profile items that rest
-        on nothing else (``Profile.forgetting``), the calls' request ids and metadata. Refreshes under
-        way notice by the profile's version. The job ``erasure`` is due at once and takes it off the
+        on nothing else (``Profile.forgetting``), images, the calls' request ids and metadata. Refreshes
+        under way notice by the profile's version. The job ``erasure`` is due at once and takes it off the
         disk. A repeated call returns what was done the first time.
         """
 
@@ -282,7 +325,7 @@ class Store(Protocol):
         """
 
     async def ask_for_job(self, user: str, kind: JobKind) -> None:
-        """Have a job of this kind be due now."""
+        """Have a job of this kind be due now; of ``IMAGE_KINDS`` also for images it was given up for."""
 
     async def hold_job(self, job: Job, lease_ms: int) -> None:
         """Lengthen the lease of a job whose step takes long.

@@ -32,7 +32,14 @@ def estimate(text: str) -> int:
 
 def prompt_of(body: dict[str, Any]) -> str:
     """Return all that is said in a request."""
-    return "".join(message["content"] for message in body["messages"])
+    return "".join(map(_text, body["messages"]))
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message["content"]
+    if isinstance(content, list):  # with an image in it
+        return "".join(part.get("text", "") for part in content)
+    return str(content)
 
 
 def fenced(body: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """What the ancestor library mem1 did wrong, each shown not to happen here.
 
-The names are those of the list of defects that were reproduced in mem1. Those of images, of
-language models and of Elasticsearch have no place here yet.
+The names are those of the list of defects that were reproduced in mem1. Those of language models and of
+Elasticsearch are shown in tests of their own.
 """
+# ruff: noqa: ASYNC240 - a test keeps nobody waiting
 
 from __future__ import annotations
 
+import base64
 import importlib
 import json
 import os
@@ -25,7 +27,9 @@ import mem1_mcp
 from mem1_mcp.memory import Memory
 from mem1_mcp.settings import Settings
 from mem1_mcp.stores.sqlite import SqliteStore
+from mem1_mcp.types import parse_message_id
 from tests.conftest import ZONE, HandClock, Host, a_memory, host_of, words
+from tests.image_files import a_png
 from tests.test_stdio import connected
 
 ROOT = Path(__file__).parent.parent
@@ -108,6 +112,70 @@ async def test_d6_forgetting_a_topic_takes_what_the_profile_learnt_from_it(host:
     assert (done["messages"], done["profile_items"]) == (1, 1)
     assert "5000" not in await host.profile()
     assert "Plays piano" in await host.profile()
+
+
+def a_picture(color: str = "red", **more: str) -> dict[str, str]:
+    """Write an image as programs send it."""
+    return {"data": base64.b64encode(a_png(color)).decode(), **more}
+
+
+async def test_d3_an_images_name_is_no_path_and_a_path_leads_to_no_other_file(tmp_path: Path) -> None:
+    async with connected(tmp_path) as host:
+        await host.done("remember", images=[a_picture(filename="x/../../../../escaped.png")])
+        refused = await host.refused("remember", images=[{"path": "/etc/hostname"}])
+
+    assert "MEM1_IMAGE_ROOTS" in refused
+    assert not list(tmp_path.rglob("*.png"))
+
+
+async def test_d4_two_images_of_one_name_in_one_moment_are_two(host: Host, memory: Memory) -> None:
+    images = [a_picture(color, filename="photo.png") for color in ("red", "blue")]
+    ids = (await host.done("remember", images=images))["image_ids"]
+
+    kept = [await memory.image("ming", parse_message_id(each) or 0) for each in ids]
+    assert [each.data for each in kept if each] == [a_png("red"), a_png("blue")]
+
+
+async def test_d5_an_image_of_which_nothing_is_given_is_no_image(host: Host) -> None:
+    await host.refused("remember", images=[{"filename": "ghost.png"}])
+
+    assert (await host.done("search_images"))["hits"] == []
+
+
+async def test_d6_forgetting_a_topic_takes_its_images_off_the_disk(tmp_path: Path) -> None:
+    async with connected(tmp_path) as host:
+        await host.done("remember", images=[a_picture(description="the oven")], topic="bakery")
+        assert any(a_png() in path.read_bytes() for path in tmp_path.rglob("*.db*"))
+        preview = await host.done("forget", topic="bakery")
+        await host.done("forget", confirm=preview["confirm"])
+
+        assert (await host.done("search_images"))["hits"] == []
+        assert not any(
+            a_png()[40:80] in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()
+        )
+
+
+@pytest.mark.parametrize("query", ["第1张图片", "图1和图2", "没有匹配，共 2 张", "image 2", "-1"])
+async def test_d17_numbers_in_a_question_about_images_choose_none_by_their_order(
+    host: Host, query: str
+) -> None:
+    await host.done("remember", images=[{"description": "a red door"}, {"description": "a green gate"}])
+
+    assert (await host.done("search_images", query=query))["hits"] == []
+
+
+async def test_d18_an_image_is_found_in_its_topic_alone(host: Host) -> None:
+    await host.done("remember", images=[{"description": "a private letter"}], topic="a")
+
+    assert (await host.done("search_images", query="private letter", topic="b"))["hits"] == []
+
+
+async def test_d19_a_conversation_shows_that_there_was_an_image(host: Host) -> None:
+    await host.done("remember", messages=said("Look!"), images=[a_picture(description="a red door")])
+
+    shown = await host.text("recall")
+    assert "user, image m0.1: Look!" in shown
+    assert "image 64×48: a red door" in shown
 
 
 async def test_d7_a_profile_that_can_not_be_read_is_no_empty_profile(

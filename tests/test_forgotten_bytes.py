@@ -17,8 +17,9 @@ from mem1_mcp.memory import Jobs, Summarising
 from mem1_mcp.protocols import Store
 from mem1_mcp.stores.sqlite import SqliteStore
 from mem1_mcp.stores.sqlite.scrubbing import scrubbed
-from mem1_mcp.types import Forgotten, Selection
+from mem1_mcp.types import Forgotten, ImageFile, Seen, Selection
 from tests.conftest import HandClock, Host
+from tests.image_files import a_file, a_png_of, shown
 from tests.test_sqlite_store import another_process
 from tests.test_stdio import connected
 from tests.test_store_contract import MING, a_profile, an_item, forget, keep, preview, said
@@ -264,3 +265,42 @@ def test_a_page_loses_what_lies_between_its_pointers_and_its_cells() -> None:
 @pytest.mark.parametrize("page", [b"\0\0\0\x07" + b"x" * 4092, b"\x0d\0\0\xff\xff\0\x01" + b"x" * 4089])
 def test_a_page_that_is_none_of_a_tree_is_left_alone(page: bytes) -> None:
     assert scrubbed(page, 4096) is page
+
+
+@pytest.mark.parametrize("how", ["places", "topic", "everything"])
+async def test_a_forgotten_image_leaves_no_byte_of_itself_or_of_what_was_seen_in_it(
+    store: Store, folder: Path, clock: HandClock, how: str
+) -> None:
+    data = a_png_of(300_000)
+    thumbnail = b"zqthumb" * 900
+    file = ImageFile("ab" * 32, data, "image/png", 9, 9, thumbnail)
+    place, other = await keep(
+        store,
+        shown("zqdescription", clock.now, file, "zqfile.png"),
+        shown("zqalone", clock.now),
+        topic="zqtopic",
+    )
+    await keep(store, shown("stays", clock.now, a_file()), topic="home")
+    for kind, words in (("ocr", "zqread in it"), ("caption", "zqcaption of it")):
+        job = await store.claim_job((kind,), "one", 15_000)  # type: ignore[arg-type]  # of the loop
+        assert job is not None
+        await store.keep_seen(job, place, Seen(words), 15_000)
+        await store.finish_job(job)
+    before = bytes_of(folder)
+    assert b"zqread" in before
+    assert b"zqcaption" in before
+    assert b"zqthumb" in before
+    assert data[5000:5050] in before
+
+    selection = {
+        "places": Selection(places=(place, other)),
+        "topic": Selection(topic="zqtopic"),
+        "everything": Selection(everything=True),
+    }[how]
+    await forget(store, selection)
+
+    held = bytes_of(folder)
+    assert not A_MARKER.search(held)
+    # The file's pages hold stretches of it, so one of each page's length is looked for.
+    assert not any(data[at : at + 24] in held for at in range(100, len(data), 2000))
+    assert (a_file().data in held) == (how != "everything")

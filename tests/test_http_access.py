@@ -850,7 +850,7 @@ async def test_a_service_that_names_nobody_sees_what_there_is_and_reads_nothing(
         told = [await answered(host, each) for each in calls]
         refused = [await host.refused(tool, **arguments) for tool, arguments in calls[:4]]
 
-    assert (len(tools), len(prompts), len(resources)) == (4, 2, 2)
+    assert (len(tools), len(prompts), len(resources)) == (5, 2, 2)
     assert [
         each for each in told if "X-Mem1-User is missing: a service token says in this HTTP " not in each
     ] == []

@@ -6,6 +6,7 @@ SSE, and one for each host over stdio. They share a store, in which each test ha
 
 from __future__ import annotations
 
+import base64
 import itertools
 import os
 import signal
@@ -27,6 +28,7 @@ from mcp.client.subscriptions import Subscription
 from mcp.server.subscriptions import ResourceUpdated
 
 from tests.conftest import Host
+from tests.image_files import a_png, a_png_of
 from tests.serving import ALL_SECONDS, COMMAND, create_token, http_client, over_http, served, served_to_many
 from tests.test_asking import Person, before, texts
 from tests.test_resources import completed, prompt_text, read
@@ -177,13 +179,47 @@ async def test_tools_remember_find_list_and_forget(cell: Cell) -> None:
         done = await host.done("forget", confirm=preview["confirm"])
         left = await texts(host)
 
-    assert tools == ["remember", "recall", "list_topics", "forget"]
+    assert tools == ["remember", "recall", "search_images", "list_topics", "forget"]
     assert (saved["user"], saved["topic"]) == (cell.user, "health")
     assert [hit["text"] for hit in found["hits"]] == ["我对花生过敏 🥜"]
     assert [(topic["topic"], topic["messages"]) for topic in listed["topics"]] == [("health", 1)]
     assert kept == ["我对花生过敏 🥜"]
     assert (done["forgotten"], done["messages"]) == (True, 1)
     assert left == []
+
+
+async def test_an_image_is_sent_found_and_read_in_full(cell: Cell, tmp_path: Path) -> None:
+    data = a_png("green", (320, 200))
+    sent = {
+        "data": base64.b64encode(data).decode(),
+        "filename": "meadow.png",
+        "description": "A green meadow",
+    }
+    async with cell.connected() as host:
+        (image,) = (await host.done("remember", images=[sent]))["image_ids"]
+        found = await host.call("search_images", query="meadow")
+        (content,) = (await host.client.read_resource(f"memory://images/{image}")).contents
+
+        assert [part.type for part in found.content] == ["text", "image", "resource_link"]
+        assert content.mime_type == "image/png"
+        assert base64.b64decode(getattr(content, "blob", "")) == data
+        (tmp_path / "x.png").write_bytes(data)
+        refused = await host.refused("remember", images=[{"path": str(tmp_path / "x.png")}])
+        # Over stdio it lies outside the home folder; over the network nothing is opened at all.
+        assert ("MEM1_IMAGE_ROOTS" if cell.transport == "stdio" else "stdio") in refused
+
+
+async def test_the_largest_image_that_may_be_kept_fits_a_request(cell: Cell) -> None:
+    if cell.era == "legacy":
+        pytest.skip("the size is the transport's, not the era's")
+    data = a_png_of(10 * 1024 * 1024)
+    async with cell.connected() as host:
+        sent = {"data": base64.b64encode(data).decode(), "description": "noise"}
+        (image,) = (await host.done("remember", images=[sent]))["image_ids"]
+        assert [hit["id"] for hit in (await host.done("search_images", query="noise"))["hits"]] == [image]
+        if cell.transport != "sse":  # of which the SDK's client takes no more than a megabyte at once
+            (content,) = (await host.client.read_resource(f"memory://images/{image}")).contents
+            assert base64.b64decode(getattr(content, "blob", "")) == data
 
 
 async def test_resources_prompts_and_completions_bring_memory_into_a_chat(cell: Cell) -> None:

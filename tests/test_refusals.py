@@ -25,6 +25,7 @@ CONSEQUENCE = {
     "remember": "Nothing was saved",
     "forget": "Nothing was forgotten",
     "recall": "",
+    "search_images": "",
     "list_topics": "",
 }
 

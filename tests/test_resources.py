@@ -41,7 +41,7 @@ async def test_topics_are_a_resource_and_each_of_them_another(memory: Memory, er
         await remember(host, "The oven costs 9,400 euros", "bakery")
         await remember(host, "钢琴课在周五", "家 里")
         listed = await read(host, "memory://topics")
-        (template,) = (await host.client.list_resource_templates()).resource_templates
+        template, of_images = (await host.client.list_resource_templates()).resource_templates
         one = await read(host, "memory://topics/bakery")
         other = await read(host, "memory://topics/%E5%AE%B6%20%E9%87%8C")
 
@@ -50,6 +50,7 @@ async def test_topics_are_a_resource_and_each_of_them_another(memory: Memory, er
     assert "- 家 里: 1 message" in listed
     assert template.uri_template == TOPIC.uri
     assert template.mime_type == "text/markdown"
+    assert of_images.uri_template == "memory://images/{image}"
     assert one.startswith("# bakery")
     assert "The oven costs 9,400 euros" in one
     assert "钢琴课" not in one

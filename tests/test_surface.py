@@ -18,11 +18,11 @@ from mem1_mcp.server.schemas import TOOLS
 from mem1_mcp.text.budget import estimate_tokens
 from tests.conftest import Host, host_of
 
-NAMES = ["remember", "recall", "list_topics", "forget"]
+NAMES = ["remember", "recall", "search_images", "list_topics", "forget"]
 ERAS = ["legacy", "auto"]
 Schema = dict[str, Any]
 
-MOST_TOKENS = 1000
+MOST_TOKENS = 1200
 MOST_CHARACTERS = 700
 MOST_BYTES = 2000
 
@@ -49,7 +49,7 @@ def parts(schema: object) -> Iterator[Schema]:
             yield from parts(value)
 
 
-async def test_there_are_four_tools_and_no_more(host: Host) -> None:
+async def test_there_are_five_tools_and_no_more(host: Host) -> None:
     assert sorted(await listed(host)) == sorted(NAMES)
 
 
@@ -170,6 +170,7 @@ async def test_annotations_let_hosts_approve_reading_and_ask_before_forgetting(h
             "openWorldHint": False,
         },
         "recall": {"readOnlyHint": True, "openWorldHint": False},
+        "search_images": {"readOnlyHint": True, "openWorldHint": False},
         "list_topics": {"readOnlyHint": True, "openWorldHint": False},
         "forget": {
             "readOnlyHint": False,

@@ -207,7 +207,7 @@ async def test_odd_lines_before_the_handshake_do_no_harm(tmp_path: Path) -> None
         listed = await wire.ask("tools/list")
 
     assert refused == [(None, NOT_JSON), (None, NO_MESSAGE), (None, NOT_JSON), (None, NOT_JSON)]
-    assert len(listed["result"]["tools"]) == 4
+    assert len(listed["result"]["tools"]) == 5
 
 
 @pytest.mark.parametrize("end", [b"", b"x" * 100, PING + b"}"])

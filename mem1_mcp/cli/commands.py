@@ -16,6 +16,7 @@ from rich.table import Table
 
 from mem1_mcp import app, settings
 from mem1_mcp.cli.configuration import command_path, host_configuration
+from mem1_mcp.cli.images import images
 from mem1_mcp.cli.profile import profile
 from mem1_mcp.cli.tokens import tokens
 from mem1_mcp.errors import ModelError, SettingsError, StoreError
@@ -97,6 +98,7 @@ def config() -> None:
 
 
 program.add_typer(profile)
+program.add_typer(images)
 program.add_typer(tokens)
 
 
@@ -148,6 +150,7 @@ async def _health(chosen: settings.Settings) -> Health:
     async with app.open_memory(chosen) as memory:
         found = [await memory.health(chosen.user_id), await _template_told(memory)]
         found.append(await _model_told(memory.model))
+        found.append(await _eyes_told(memory))
     # Two may say the same: that a file can't be read.
     problems = dict.fromkeys(problem for each in found for problem in each.problems)
     return Health(tuple(fact for each in found for fact in each.facts), tuple(problems))
@@ -168,14 +171,30 @@ async def _model_told(model: Model | None) -> Health:
     if model is None:
         none = "none; the profile holds what hosts tell as facts"
         return Health((("model", f"{none}; MEM1_LLM_MODEL names one that also reads the conversations"),))
+    return await _answers("model", model)
+
+
+async def _eyes_told(memory: Memory) -> Health:
+    """Tell what looks at images."""
+    reading = "read on this machine" if memory.jobs.can_do("ocr") else 'not read; install "mem1-mcp[ocr]"'
+    told = Health((("text in images", reading),))
+    if memory.seeing is None:
+        return Health(
+            (*told.facts, ("vision model", "none; MEM1_VL_MODEL names one that describes images"))
+        )
+    seeing = await _answers("vision model", memory.seeing)
+    return Health((*told.facts, *seeing.facts), seeing.problems)
+
+
+async def _answers(what: str, model: Model) -> Health:
     name = f"{model.name} at {model.address or 'OpenAI'}"
     try:
         answer = await model.check()
     except ModelError as error:
         told = str(error)
-        return Health((("model", f"{name} gives no answer"),), (f"{told[:1].upper()}{told[1:]}.",))
+        return Health(((what, f"{name} gives no answer"),), (f"{told[:1].upper()}{told[1:]}.",))
     tokens = f"{answer.input_tokens} tokens in, {answer.output_tokens} out"
-    return Health((("model", f"{name} answers ({tokens})"),))
+    return Health(((what, f"{name} answers ({tokens})"),))
 
 
 def _settings_table(chosen: settings.Settings) -> Table:
@@ -188,7 +207,7 @@ def _settings_table(chosen: settings.Settings) -> Table:
         if name == "timezone" and value is None:
             value = f"{chosen.zone} (this machine's)"
         if isinstance(value, tuple):
-            value = ",".join(value)
+            value = ",".join(map(str, value))
         shown = "–" if value in (None, "") else str(value)
         whence = "environment" if name in given else "default"
         table.add_row(f"{settings.PREFIX}{name.upper()}", shown, whence)

@@ -4,6 +4,8 @@
 call.
 """
 
+from mem1_mcp.memory.images.looking import Captioning, Reading
+from mem1_mcp.memory.images.receiving import Rules
 from mem1_mcp.memory.language.model import Model
 from mem1_mcp.memory.language.summaries import Summarising
 from mem1_mcp.memory.profile.in_force import InForce
@@ -16,6 +18,7 @@ from mem1_mcp.memory.work.embedding import Embedding
 from mem1_mcp.memory.work.jobs import Jobs
 
 __all__ = [
+    "Captioning",
     "Embedding",
     "InForce",
     "Jobs",
@@ -23,7 +26,9 @@ __all__ = [
     "Meaning",
     "Memory",
     "Model",
+    "Reading",
     "Refreshing",
+    "Rules",
     "Summarising",
     "load_template",
 ]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mem1_mcp.text.budget import estimate_tokens, snippet, worth
-from mem1_mcp.types import label
+from mem1_mcp.types import label, message_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -77,7 +77,7 @@ def write_line(stored: Stored, text: str, now: int, zone: tzinfo, marks: Marks =
     when, today = at_local(stored.said_at, zone), at_local(now, zone).date()
     # Of what is older the hour is no help.
     hour = f" {when:%H:%M}" if abs(today - when.date()) <= _LATELY else ""
-    speaker = stored.name or stored.role
+    speaker = _speaker(stored)
     noted = on_one_line("".join(f" {name}={label(value)}" for name, value in stored.metadata.items()))
     if len(noted) > _METADATA_CHARS:
         noted = f"{noted[:_METADATA_CHARS]}…"
@@ -85,6 +85,19 @@ def write_line(stored: Stored, text: str, now: int, zone: tzinfo, marks: Marks =
         f"[{stored.id}] {when:%Y-%m-%d %a}{hour} · {age(stored.said_at, now, zone)}{of_topic}"
         f" · {speaker}{doubt}: {on_one_line(text)}{f' {{{noted.strip()}}}' if noted else ''}"
     )
+
+
+def _speaker(stored: Stored) -> str:
+    """Say who said it; of an image how large it is, of a message which images were sent with it."""
+    if stored.image is not None:
+        return (
+            f"image {stored.image.width}×{stored.image.height}" if stored.image.digest else "image, no file"
+        )
+    speaker = stored.name or stored.role
+    if not stored.images:
+        return speaker
+    first, last = message_id(stored.images[0]), message_id(stored.images[-1])
+    return f"{speaker}, images {first} to {last}" if first != last else f"{speaker}, image {first}"
 
 
 def choose(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # either found nothing more on development data.
 _CANDIDATES = (180, 2)
 _RANKED = (30, 2)
+_AMONG = 4  # as many, where most of what is ranked are messages around the images
 _AROUND = 8  # messages shown before and after one that is opened
 _PROFILE_SHARE = 4  # of the budget, where a query is asked
 _BY_WORDS = "Searched by words only:"
@@ -90,12 +91,13 @@ async def _search(
     view: View,
     progress: Progress,
 ) -> Recalled:
-    profile = await store.profile(asked.scope.user)
-    items = view.relevant(
-        profile,
-        " ".join(text[: queries.MAX_CHARACTERS] for text in asked.queries),
-        asked.max_tokens // _PROFILE_SHARE if not asked.skip else 0,
-    )
+    items = []
+    if not asked.scope.images:
+        items = view.relevant(
+            await store.profile(asked.scope.user),
+            " ".join(text[: queries.MAX_CHARACTERS] for text in asked.queries),
+            asked.max_tokens // _PROFILE_SHARE if not asked.skip else 0,
+        )
     # What is asked about a past moment is asked as of that moment: 昨天 is the day before it.
     as_of = at_local(now if asked.scope.until is None else min(now, asked.scope.until), view.zone)
     prepared = [await queries.prepare(store, asked.scope, text, as_of) for text in asked.queries]
@@ -140,7 +142,7 @@ async def _vectors(
 
 async def _rank(store: Store, asked: Recall, query: Query, vector: bytes | None) -> list[ranking.Ranked]:
     days = (*query.wanted.days, *query.wanted.months)
-    shown = asked.skip + asked.limit
+    shown = (asked.skip + asked.limit) * (_AMONG if asked.scope.images else 1)
     wide, narrow = (base + each * shown for base, each in (_CANDIDATES, _RANKED))
     candidates = await store.candidates(asked.scope, query.weights, days, wide)
     places = ranking.promising(candidates, narrow)
@@ -155,14 +157,18 @@ async def _rank(store: Store, asked: Recall, query: Query, vector: bytes | None)
 
 
 async def _latest(store: Store, asked: Recall, now: int, view: View) -> Recalled:
-    profile = await store.profile(asked.scope.user)
-    items = view.whole(profile, asked.max_tokens // 2 if not asked.skip else 0)
+    items = []
+    if not asked.scope.images:
+        profile = await store.profile(asked.scope.user)
+        items = view.whole(profile, asked.max_tokens // 2 if not asked.skip else 0)
     newest = await store.latest(asked.scope, asked.limit, asked.skip)
     hits = choose(newest, {}, asked.max_tokens - _cost(items), (now, view.zone))
     total = await store.count(asked.scope)
-    # Chosen from the newest back, shown in the order in which it was said.
     more = max(total - asked.skip - len(hits), 0)
-    return Recalled(tuple(items), tuple(reversed(hits)), more, common_topic(newest))
+    if not asked.scope.images:
+        # Chosen from the newest back, shown in the order in which it was said.
+        hits.reverse()
+    return Recalled(tuple(items), tuple(hits), more, common_topic(newest))
 
 
 async def _open(store: Store, asked: Recall, place: int, moment: tuple[int, tzinfo]) -> Recalled:

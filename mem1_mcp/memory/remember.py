@@ -13,18 +13,22 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio.to_thread
 
 from mem1_mcp.errors import InvalidRequestError, NotCertainError, StoreError
+from mem1_mcp.memory.images.receiving import Rules, received
 from mem1_mcp.memory.profile import items as profiles
 from mem1_mcp.memory.secrets import mask
 from mem1_mcp.text.terms import index
 from mem1_mcp.types import Call, Message, message_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from mem1_mcp.memory.images.receiving import Sent
     from mem1_mcp.memory.profile.items import Fact, Told
     from mem1_mcp.memory.profile.template import Template
     from mem1_mcp.protocols import Progress, Store
-    from mem1_mcp.types import Role
+    from mem1_mcp.types import Image, ImageFile, Indexed, Role
+
+    Known = tuple[Image, ImageFile | None]
 
 # Hosts send a call again when an answer is late; people say "ok" twice.
 _REPEAT_MS = 120_000
@@ -47,11 +51,12 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Remember:
-    """What is to be kept: messages, facts, or both; ``said_at`` holds for messages without a time."""
+    """What is to be kept: messages, facts, images; ``said_at`` holds for messages without a time."""
 
     topic: str
     messages: tuple[Said, ...] = ()
     facts: tuple[Fact, ...] = ()
+    images: tuple[Sent, ...] = ()
     metadata: Mapping[str, object] = field(default_factory=dict)
     said_at: int | None = None
     request_id: str | None = None
@@ -69,6 +74,7 @@ class Remembered:
     duplicate: bool
     masked: tuple[str, ...]
     left_out: int = 0
+    image_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,9 @@ class Keeping:
     assistant: bool = True
     long_reply: int = 500
     profile_chars: int = 3000
+    images: Rules = field(default_factory=Rules)
+    # Of decoding: an image may take as much memory as all the rest of the program.
+    decoding: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
 
 
 async def remember(
@@ -100,16 +109,18 @@ async def remember(
     now, template = moment
     profiles.check_sections(template, asked.facts)
     kinds: list[str] = []
+    clean = _cleaning(keeping, kinds)
     said = len(asked.messages)
     if not keeping.assistant:
         asked = replace(asked, messages=tuple(each for each in asked.messages if each.role != "assistant"))
-    masked = await _beside(lambda: _mask_secrets(asked, kinds), asked) if keeping.masking else asked
+    masked = await _beside(lambda: _mask_secrets(asked, clean), asked) if keeping.masking else asked
     if any(fact.replaces is not None for fact in masked.facts):
         profiles.check_replaces(await store.profile(user), masked.facts)
+    images = await received(asked.images, keeping.images, keeping.decoding, clean)
     places: tuple[int, ...] = ()
     duplicate = False
-    if masked.messages or masked.request_id is not None:
-        call = await _beside(lambda: _call(masked, now, keeping.long_reply), asked)
+    if masked.messages or images or masked.request_id is not None:
+        call = await _beside(lambda: _call(masked, images, now, keeping.long_reply), asked)
         # Not after this: what is between messages and facts could be cut off with the call.
         await progress(1, 2, "Read and indexed")
         appended = await store.append(user, call)
@@ -129,13 +140,22 @@ async def remember(
                 "again, without the messages."
             ) from error
     await progress(2, 2, "Saved")
+    first = _before_images(asked)
+    after = first + len(images)
     return Remembered(
-        tuple(message_id(place) for place in places),
+        tuple(message_id(place) for place in (*places[:first], *places[after:])),
         told,
         duplicate,
         tuple(dict.fromkeys(kinds)),
         said - len(asked.messages),
+        tuple(message_id(place) for place in places[first:after]),
     )
+
+
+def _before_images(asked: Remember) -> int:
+    """Return how many messages stand before the images: up to the last that the user said."""
+    by_user = [number for number, said in enumerate(asked.messages, start=1) if said.role == "user"]
+    return by_user[-1] if by_user else len(asked.messages)
 
 
 async def _beside(work: Callable[[], _Result], asked: Remember) -> _Result:
@@ -145,9 +165,9 @@ async def _beside(work: Callable[[], _Result], asked: Remember) -> _Result:
     return await anyio.to_thread.run_sync(work)
 
 
-def _call(asked: Remember, now: int, long_reply: int) -> Call:
+def _call(asked: Remember, images: Sequence[Known], now: int, long_reply: int) -> Call:
     at = now if asked.said_at is None else asked.said_at
-    messages = tuple(
+    messages = [
         (
             Message(
                 said.role,
@@ -159,22 +179,30 @@ def _call(asked: Remember, now: int, long_reply: int) -> Call:
             index(said.content),
         )
         for said in asked.messages
-    )
-    long_enough = len(asked.messages) > 1 or any(
-        len(said.content) >= _REPEAT_CHARS for said in asked.messages
+    ]
+    first = _before_images(asked)
+    shown_at = messages[first - 1][0].said_at if first else at
+    messages[first:first] = [_shown(*known, shown_at) for known in images]
+    long_enough = len(messages) > 1 or any(
+        message.file is not None or len(message.content) >= _REPEAT_CHARS for message, _ in messages
     )
     return Call(
         topic=asked.topic,
-        messages=messages,
+        messages=tuple(messages),
         metadata=asked.metadata,
         arrived_at=now,
-        fingerprint=_fingerprint(asked),
+        fingerprint=_fingerprint(asked, images),
         request_id=asked.request_id,
         repeat_since=now - _REPEAT_MS if long_enough else None,
     )
 
 
-def _fingerprint(asked: Remember) -> bytes:
+def _shown(image: Image, file: ImageFile | None, at: int) -> tuple[Message, Indexed]:
+    # Nobody said it: neither a round of the conversation, nor what a profile may rest on.
+    return Message("tool", image.words, "", at, image=image, file=file), index(image.words)
+
+
+def _fingerprint(asked: Remember, images: Sequence[Known]) -> bytes:
     """Digest what the caller sent, and nothing that was added on arrival.
 
     Under a ``request_id`` that is everything. Without one it is the messages: a model that tries
@@ -185,17 +213,28 @@ def _fingerprint(asked: Remember) -> bytes:
         asked.said_at,
         [[said.role, said.content, said.name, said.said_at] for said in asked.messages],
     ]
+    if images:
+        sent.append([[image.filename, image.description, image.digest] for image, _ in images])
     if asked.request_id is not None:
         sent += [[[fact.text, fact.section, fact.replaces] for fact in asked.facts], asked.metadata]
     written = json.dumps(sent, ensure_ascii=False, sort_keys=True, default=str)
     return hashlib.sha256(written.encode()).digest()
 
 
-def _mask_secrets(asked: Remember, kinds: list[str]) -> Remember:
+def _cleaning(keeping: Keeping, kinds: list[str]) -> Callable[[str], str]:
+    """Return what takes secrets out of a text, and notes their kinds."""
+
     def clean(text: str) -> str:
+        if not keeping.masking:
+            return text
         masked = mask(text)
         kinds.extend(masked.kinds)
         return masked.text
+
+    return clean
+
+
+def _mask_secrets(asked: Remember, clean: Callable[[str], str]) -> Remember:
 
     def clean_value(name: str, value: object) -> object:
         if isinstance(value, dict):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from mem1_mcp.errors import EmbedderError, ModelError
+from mem1_mcp.errors import EmbedderError, ModelError, ReaderError
 from mem1_mcp.memory import forget, recall, remember, tokens
 from mem1_mcp.memory.profile import versions
 from mem1_mcp.memory.profile.portrait import View
@@ -15,9 +15,10 @@ from mem1_mcp.memory.profile.template import GENERAL
 from mem1_mcp.memory.remember import Keeping
 from mem1_mcp.memory.secrets import mask
 from mem1_mcp.protocols import silently
+from mem1_mcp.types import IMAGE_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import tzinfo
 
     from mem1_mcp.memory.forget import Preview
@@ -30,9 +31,21 @@ if TYPE_CHECKING:
     from mem1_mcp.memory.tokens import MadeToken, NewToken
     from mem1_mcp.memory.work.jobs import Jobs
     from mem1_mcp.protocols import Clock, Progress, Store
-    from mem1_mcp.types import Forgotten, Health, Item, JobKind, Profile, Selection, Stored, Token, Topic
+    from mem1_mcp.types import (
+        Forgotten,
+        Health,
+        ImageFile,
+        Item,
+        JobKind,
+        Profile,
+        Selection,
+        Stored,
+        Token,
+        Topic,
+    )
 
 
+_LOOKS: Mapping[JobKind, str] = {"ocr": "Read the text in images", "caption": "Had images described"}
 _SHOWN_SECONDS = 1.0  # between two signs of progress
 
 
@@ -51,6 +64,7 @@ class Memory:
     meaning: Meaning | None = None
     in_force: InForce | None = None
     model: Model | None = None
+    seeing: Model | None = None
 
     async def remember(self, user: str, asked: Remember, progress: Progress = silently) -> Remembered:
         """Keep messages and facts; see ``remember.remember``."""
@@ -60,6 +74,8 @@ class Memory:
         long_reply = self.keeping.long_reply
         if any(said.role == "assistant" and len(said.content) > long_reply for said in asked.messages):
             kinds.append("summary")
+        if done.image_ids:
+            kinds += IMAGE_KINDS
         self.jobs.wake(kinds, user)
         return done
 
@@ -147,6 +163,31 @@ class Memory:
         """Pin a line, or let go of it; see ``versions.pin``."""
         return await versions.pin(self.store, user, item, self.clock(), pinned=pinned)
 
+    async def look_at_images(self, user: str, progress: Progress = silently) -> None:
+        """Look at all images that nobody has looked at yet, here and now, also those that were given up.
+
+        Raises:
+            ReaderError: nothing is set that looks at them.
+
+        """
+        kinds = [kind for kind in IMAGE_KINDS if self.jobs.can_do(kind)]
+        if not kinds:
+            raise ReaderError(
+                'Nothing is set that looks at images; install "mem1-mcp[ocr]" to read the text in them, or '
+                "set MEM1_VL_MODEL, and MEM1_VL_BASE_URL or MEM1_VL_API_KEY, to have them described."
+            )
+        for kind in kinds:
+            await self.store.ask_for_job(user, kind)
+            total = await self.store.count_unseen(user, kind)
+            while not await self.jobs.finish_soon(user, kind, _SHOWN_SECONDS):
+                left = await self.store.count_unseen(user, kind)
+                total = max(total, left)
+                if not left:
+                    break
+                await progress(total - left, total, _LOOKS[kind])
+                await anyio.sleep(_SHOWN_SECONDS / 10)
+            await progress(total, total, _LOOKS[kind])
+
     async def make_vectors(self, user: str, progress: Progress = silently) -> None:
         """Make all vectors that a user's messages have none of yet, here and now.
 
@@ -172,6 +213,14 @@ class Memory:
     async def messages(self, user: str, places: Sequence[int]) -> tuple[Stored, ...]:
         """Return the messages at these places, in their order; those that are not there are passed over."""
         return await self.store.messages(user, places)
+
+    async def image(self, user: str, place: int) -> ImageFile | None:
+        """Return an image's bytes; ``None`` where there is no image with bytes at this place."""
+        return await self.store.image_file(user, place)
+
+    async def thumbnails(self, user: str, places: Collection[int]) -> Mapping[int, bytes]:
+        """Return small pictures of the images at these places, as JPEG."""
+        return await self.store.thumbnails(user, places)
 
     async def topics(self, user: str) -> tuple[Topic, ...]:
         """Return the user's topics, the one used last first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import re
 from typing import TYPE_CHECKING, Any
@@ -54,8 +55,10 @@ class OpenAIChat:
         temperature: float,
         *,
         seconds: float = SECONDS,
+        settings: str = "MEM1_LLM",
     ) -> None:
         self.name = model
+        self._settings = settings  # what the names of the settings begin with that it is set by
         self._temperature = temperature
         self._endpoint = Endpoint(base_url, api_key, seconds)
         where = "of OpenAI" if self._endpoint.address is None else f"at {self._endpoint.address}"
@@ -77,7 +80,8 @@ class OpenAIChat:
                 key = self._endpoint.api_key
                 way = _refused_way(failure, own_words(failure, question, key), ways)
                 if way is None:
-                    text = f"{self._who} {in_words(failure, question, key)}"
+                    told = in_words(failure, question, key).replace("MEM1_LLM", self._settings)
+                    text = f"{self._who} {told}"
                     # It may be too slow for this question, and not for others.
                     of_this = failure.status in REFUSALS or failure.trouble == "slow"
                     kind = RequestRefusedError if of_this else ModelError
@@ -118,11 +122,19 @@ class OpenAIChat:
                     model=self.name,
                     messages=[
                         {"role": "system", "content": question.system},
-                        {"role": "user", "content": question.user},
+                        {"role": "user", "content": _content(question)},
                     ],
                     extra_body=more,
                 )
             )
+
+
+def _content(question: Question) -> Any:
+    if question.image is None:
+        return question.user
+    data = base64.b64encode(question.image.data).decode()
+    url = f"data:{question.image.media_type};base64,{data}"
+    return [{"type": "text", "text": question.user}, {"type": "image_url", "image_url": {"url": url}}]
 
 
 def _answer(completion: ChatCompletion) -> Answer:

@@ -16,6 +16,7 @@ _READ = 1000  # characters of an endpoint's own words
 _SHOWN = 200
 _ECHO = 20  # bytes in a row that were sent as well: no accident
 _KEY_ECHO = 6
+_BYTES = re.compile(r"[A-Za-z0-9+/=]{40,}")  # of an image, as it is sent
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 _FORBIDDEN, _TOO_MANY, _BROKEN = (401, 403), 429, 500
@@ -69,7 +70,7 @@ def own_words(failure: EndpointError, question: Question, key: str) -> str:
         (key, min(_KEY_ECHO, len(_letters(key)))),
     ):
         words = _up_to_echo(words, sent, run)
-    return words
+    return words if question.image is None else _BYTES.split(words)[0]
 
 
 def _said(failure: EndpointError, question: Question, key: str) -> str:

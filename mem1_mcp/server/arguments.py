@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 import itertools
 import json
 import re
-from datetime import UTC, datetime, time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mem1_mcp.errors import InvalidRequestError
+from mem1_mcp.memory.images.receiving import Sent
 from mem1_mcp.memory.profile.items import Fact
 from mem1_mcp.memory.recall import Recall
 from mem1_mcp.memory.remember import Remember, Said
+from mem1_mcp.server.times import optional_time
 from mem1_mcp.text.names import check_name
 from mem1_mcp.types import Scope, Selection, label, parse_message_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import tzinfo
 
 MAX_MESSAGES = 500
 MAX_CONTENT = 200_000  # characters of one message
 MAX_CALL = 2_000_000  # characters of one call
 MAX_FACTS = 100  # a call
+MAX_IMAGES = 10  # a call
+MAX_DATA = 15_500_000  # characters of base64: of a line that holds them, some room is left
 MAX_FACT = 1_000
+MAX_DESCRIPTION = 20_000
+MAX_PATH = 4096
 MAX_QUERY = 1_000_000  # of which the beginning is searched for
 MAX_QUERIES = 8
+IMAGES = 5  # found, where nobody says how many
 _MAX_IDS = 1000
 _MAX_METADATA_KEYS = 64
 _MAX_METADATA_BYTES = 8192
 _MAX_METADATA_DEPTH = 4
-_FIRST_YEAR, _LAST_YEAR = 1900, 2200
 _TOLD_NAMES = 20
 _ITEM_ID = re.compile(r"p[0-9]{1,12}")
 
@@ -145,11 +152,21 @@ class FactArguments(_Arguments):
     replaces: Text | None = None
 
 
+class ImageArguments(_Arguments):
+    """One image of ``remember``."""
+
+    path: Annotated[str, Field(max_length=MAX_PATH), AfterValidator(_utf8)] | None = None
+    data: Annotated[str, Field(max_length=MAX_DATA)] | None = None
+    filename: Text | None = None
+    description: Annotated[str, Field(max_length=MAX_DESCRIPTION), AfterValidator(_utf8)] | None = None
+
+
 class RememberArguments(_Arguments):
     """Arguments of ``remember``."""
 
     messages: Annotated[list[MessageArguments], _entries(MAX_MESSAGES)] | None = None
     facts: Annotated[list[FactArguments], _entries(MAX_FACTS)] | None = None
+    images: Annotated[list[ImageArguments], _entries(MAX_IMAGES)] | None = None
     topic: Name | None = None
     metadata: Metadata | None = None
     timestamp: Text | None = None
@@ -169,6 +186,16 @@ class RecallArguments(_Arguments):
     max_tokens: Annotated[int, Field(ge=100, le=20_000)] | None = None
     around: Text | None = None
     cursor: Text | None = None
+
+
+class SearchImagesArguments(_Arguments):
+    """Arguments of ``search_images``."""
+
+    query: Question | None = None
+    topic: Text | None = None
+    since: Text | None = None
+    until: Text | None = None
+    limit: Annotated[int, Field(ge=1, le=20)] | None = None
 
 
 class ListTopicsArguments(_Arguments):
@@ -191,8 +218,15 @@ class ForgetArguments(_Arguments):
 MODELS: Mapping[str, type[_Arguments]] = {
     "remember": RememberArguments,
     "recall": RecallArguments,
+    "search_images": SearchImagesArguments,
     "list_topics": ListTopicsArguments,
     "forget": ForgetArguments,
+}
+
+_ENTRIES: Mapping[str, type[_Arguments]] = {
+    "messages": MessageArguments,
+    "facts": FactArguments,
+    "images": ImageArguments,
 }
 
 # What other memory servers call the same thing.
@@ -211,6 +245,11 @@ _OTHER_NAMES = {
     "after": "since",
     "before": "until",
     "message": "messages",
+    "image": "images",
+    "file": "path",
+    "base64": "data",
+    "name": "filename",
+    "caption": "description",
     "content": "messages",
     "memory_id": "ids",
     "id": "ids",
@@ -263,7 +302,7 @@ def validate(tool: str, raw: Mapping[str, Any], consequence: str) -> Any:
 def unknown_arguments(tool: str, raw: Mapping[str, Any]) -> list[str]:
     """Name the arguments that the tool does not have, with the nearest one it has; the first few."""
     told = _unknown_names(MODELS[tool], raw, "")
-    for field, model in (("messages", MessageArguments), ("facts", FactArguments)):
+    for field, model in _ENTRIES.items():
         entries = raw.get(field) if tool == "remember" else None
         for number, entry in enumerate(entries[:MAX_MESSAGES] if isinstance(entries, list) else ()):
             if len(told) < _TOLD_NAMES and isinstance(entry, dict):
@@ -299,10 +338,10 @@ def _cure(problem: Any) -> str:
 
 def to_remember(arguments: RememberArguments, default_topic: str, zone: tzinfo) -> Remember:
     """Make a request of ``remember``'s arguments."""
-    if not arguments.messages and not arguments.facts:
+    if not arguments.messages and not arguments.facts and not arguments.images:
         raise InvalidRequestError(
             "messages: there is nothing to remember. Nothing was saved. Give messages (what was "
-            "said) or facts (short statements about the user)."
+            "said), facts (short statements about the user) or images."
         )
     size = sum(len(message.content) for message in arguments.messages or ())
     if size > MAX_CALL:
@@ -317,15 +356,68 @@ def to_remember(arguments: RememberArguments, default_topic: str, zone: tzinfo) 
                 role=message.role,
                 content=message.content,
                 name=message.name or "",
-                said_at=_optional(message.timestamp, f"messages[{number}].timestamp", zone),
+                said_at=optional_time(message.timestamp, f"messages[{number}].timestamp", zone),
             )
             for number, message in enumerate(arguments.messages or ())
         ),
         facts=tuple(Fact(fact.text.strip(), fact.section, fact.replaces) for fact in arguments.facts or ()),
+        images=tuple(_sent(image, number) for number, image in enumerate(arguments.images or ())),
         metadata=arguments.metadata or {},
-        said_at=_optional(arguments.timestamp, "timestamp", zone),
+        said_at=optional_time(arguments.timestamp, "timestamp", zone),
         request_id=arguments.request_id,
     )
+
+
+def _sent(image: ImageArguments, number: int) -> Sent:
+    if image.path is not None and image.data is not None:
+        raise InvalidRequestError(
+            f"images[{number}].data: path is given too. Nothing was saved. Give one of the two."
+        )
+    described = bool(image.description and image.description.strip())
+    if image.path is None and image.data is None and not described:
+        raise InvalidRequestError(
+            f"images[{number}].description: is missing. Nothing was saved. Give the path of the image, or "
+            "say what it shows."
+        )
+    data = None if image.data is None else _decoded(image.data, number)
+    return Sent(image.path, data, image.filename or "", (image.description or "").strip())
+
+
+def refuse_paths(images: Sequence[Sent]) -> None:
+    """Refuse to open files for whom may be somebody else, on another machine."""
+    for number, image in enumerate(images):
+        if image.path is not None:
+            raise InvalidRequestError(
+                f"images[{number}].path: files are opened only where the host starts this server (stdio). "
+                "Nothing was saved. Send data, or a description alone."
+            )
+
+
+def _decoded(text: str, number: int) -> bytes:
+    if text[:5].lower() == "data:":
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except ValueError:
+        raise InvalidRequestError(
+            f"images[{number}].data: is no base64. Nothing was saved. Send the bytes of the image in "
+            "base64, its path, or a description alone; addresses of the web are not opened."
+        ) from None
+
+
+def to_search_images(
+    arguments: SearchImagesArguments, user: str, default_topic: str | None, zone: tzinfo
+) -> Recall:
+    """Make a request of ``search_images``' arguments: a recall among images."""
+    asked = RecallArguments(
+        query=arguments.query,
+        topic=arguments.topic,
+        since=arguments.since,
+        until=arguments.until,
+        limit=arguments.limit or IMAGES,
+    )
+    found = to_recall(asked, user, default_topic, zone)
+    return replace(found, scope=replace(found.scope, images=True))
 
 
 def to_recall(arguments: RecallArguments, user: str, default_topic: str | None, zone: tzinfo) -> Recall:
@@ -344,8 +436,8 @@ def to_recall(arguments: RecallArguments, user: str, default_topic: str | None, 
         scope=Scope(
             user=user,
             topic=None if topic in (None, "*") else _topic(topic),
-            since=_optional(arguments.since, "since", zone, clamp=True),
-            until=_optional(arguments.until, "until", zone, end=True, clamp=True),
+            since=optional_time(arguments.since, "since", zone, clamp=True),
+            until=optional_time(arguments.until, "until", zone, end=True, clamp=True),
             metadata=tuple((name, label(value)) for name, value in (arguments.metadata or {}).items()),
         ),
         queries=tuple(text for text in asked if text is not None and text.strip()),
@@ -406,35 +498,3 @@ def _topic(text: str) -> str:
         return check_name(text)
     except InvalidRequestError as error:
         raise InvalidRequestError(f"topic: {error}") from None
-
-
-def _optional(
-    text: str | None, field: str, zone: tzinfo, *, end: bool = False, clamp: bool = False
-) -> int | None:
-    return None if text is None else parse_time(text, field, zone, end=end, clamp=clamp)
-
-
-def parse_time(text: str, field: str, zone: tzinfo, *, end: bool, clamp: bool) -> int:
-    """Read an ISO 8601 time as UTC milliseconds; without an offset it is in ``zone``.
-
-    ``end`` takes a date alone as the end of that day; ``clamp`` pulls far years into the range.
-    """
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise InvalidRequestError(
-            f"{field}: {text[:64]!r} is not a time. {'' if clamp else 'Nothing was saved. '}Write ISO "
-            "8601, such as 2026-05-02 or 2026-05-02T14:30:00+08:00."
-        ) from None
-    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
-        if not clamp:
-            raise InvalidRequestError(
-                f"{field}: the year {moment.year} is outside {_FIRST_YEAR} to {_LAST_YEAR}. Nothing "
-                "was saved. Leave it out to mean now."
-            )
-        moment = moment.replace(year=min(max(moment.year, _FIRST_YEAR), _LAST_YEAR), day=1)
-    if end and len(text.strip()) <= len("2026-05-02"):
-        moment = datetime.combine(moment.date(), time.max)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=zone)
-    return int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import sys
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -16,10 +17,12 @@ from mcp.shared.uri_template import UriTemplate
 from mcp.types import INVALID_PARAMS
 
 from mem1_mcp.errors import Mem1Error
+from mem1_mcp.memory.images.containers import media_type_of
 from mem1_mcp.memory.profile.template import GENERAL
 from mem1_mcp.server.resources import TOPIC_TEMPLATE, Resources
 from mem1_mcp.server.schemas import INSTRUCTIONS
 from mem1_mcp.server.tools import Tools
+from mem1_mcp.server.wording import IMAGES_URI
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -59,7 +62,7 @@ def build_server(
     """
     descriptions = {
         name: text
-        for name in ("remember", "recall", "list_topics", "forget")
+        for name in ("remember", "recall", "search_images", "list_topics", "forget")
         if (text := getattr(settings, f"{name}_description")) is not None
     }
     tools = Tools(memory, identify, updates, template).registered(descriptions)
@@ -77,6 +80,7 @@ def build_server(
         )
     Resources(memory, identify).add_to(server)
     server.middleware.append(_prompts_in_words(server))
+    server.middleware.append(_types_of_images)
     server.middleware.append(_introduction(memory, settings, identify))
     updates.serve(server, _is_known(server))
     return server
@@ -129,6 +133,17 @@ def _prompts_in_words(server: MCPServer[Any]) -> ServerMiddleware[Any]:
         return await call_next(ctx)
 
     return middleware
+
+
+async def _types_of_images(ctx: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Say of which type an image is; to the SDK all resources of a template are of one."""
+    result = await call_next(ctx)
+    if ctx.method == "resources/read" and isinstance(result, dict):
+        for content in result["contents"]:
+            if str(content["uri"]).startswith(IMAGES_URI) and "blob" in content:
+                head = base64.b64decode(content["blob"][:64])
+                content["mimeType"] = media_type_of(head) or "application/octet-stream"
+    return result
 
 
 def _introduction(memory: Memory, settings: Settings, identify: Identify) -> ServerMiddleware[Any]:

@@ -15,12 +15,14 @@ USER_HEADER, TOPIC_HEADER = "X-Mem1-User", "X-Mem1-Topic"
 class Identity:
     """The user of a request; ``topic`` is of calls that name none.
 
-    ``shared`` when the next request of the same connection may be another user's.
+    ``shared`` when the next request of the same connection may be another user's. ``local`` when whoever
+    asks runs on this machine as the same person, who can read the same files.
     """
 
     user: str
     topic: str | None = None
     shared: bool = False
+    local: bool = False
 
 
 Identify = Callable[[], Identity]
@@ -45,7 +47,7 @@ _caller: ContextVar[Caller] = ContextVar("mem1_caller")
 
 def always(user: str, topic: str | None = None) -> Identify:
     """Serve one user, as on stdio."""
-    identity = Identity(user, topic)
+    identity = Identity(user, topic, local=True)
     return lambda: identity
 
 

@@ -21,7 +21,7 @@ from mem1_mcp.memory.recall import Recall
 from mem1_mcp.server import wording
 from mem1_mcp.server.updates import PROFILE_URI, TOPICS_URI, protocol_error
 from mem1_mcp.text.names import check_name
-from mem1_mcp.types import Scope
+from mem1_mcp.types import Scope, parse_message_id
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mem1_mcp.server.identity import Identify
 
 TOPIC_TEMPLATE = f"{TOPICS_URI}/{{topic}}"
+IMAGE_TEMPLATE = f"{wording.IMAGES_URI}/{{image}}"
 
 _Topic = Annotated[str, Field(description="Topic to bring in or to save under; may be left out.")]
 
@@ -75,6 +76,14 @@ class Resources:
             # A name is never used as a path; "../" is a poor one, but a name.
             security=ResourceSecurity(exempt_params={"topic"}),
         )(self.topic)
+        server.resource(
+            IMAGE_TEMPLATE,
+            name="image",
+            title="One image / 一张图片",
+            description="An image in full, by its id.",
+            mime_type="image/*",
+            annotations=for_both,
+        )(self.image)
         server.prompt(
             name="load_memory",
             title="Bring my memory into this chat / 载入我的记忆",
@@ -118,6 +127,20 @@ class Resources:
         if not lines:
             raise ResourceNotFoundError(f"Unknown topic: {topic[:128]}")
         return "\n".join([f"# {topic}", "", *lines]) + "\n"
+
+    async def image(self, image: str) -> bytes:
+        """Read an image."""
+        try:
+            user = self._identify().user
+            place = parse_message_id(image)
+            found = None if place is None else await self._memory.image(user, place)
+        except Mem1Error as error:
+            raise ResourceError(str(error)) from error
+        if found is None:
+            raise ResourceNotFoundError(
+                f"Unknown image: {image[:32]}. search_images shows which there are."
+            )
+        return found.data
 
     async def load_memory(self, topic: _Topic = "") -> str:
         """Word the prompt that brings memory into a chat."""

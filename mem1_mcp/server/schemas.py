@@ -89,6 +89,16 @@ TOOLS: Mapping[str, ToolText] = {
                     ),
                     "For the user's profile.",
                 ),
+                "images": _array(
+                    _object(
+                        {
+                            "path": _text("Local file; the usual way, or only a description"),
+                            "data": _text("Base64, for programs"),
+                            "filename": _text(),
+                            "description": _text("What it shows, with names, numbers and words in it"),
+                        }
+                    )
+                ),
                 "topic": _text("Keeps conversations apart."),
                 "metadata": {"type": "object", "description": "Labels to filter by."},
                 "timestamp": _text("When it was said, ISO 8601; default now."),
@@ -132,6 +142,24 @@ TOOLS: Mapping[str, ToolText] = {
         ),
         annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
     ),
+    "search_images": ToolText(
+        title="Search images",
+        description=(
+            "Call when the user asks for a picture, photo, screenshot or chart they showed before (图片, "
+            "截图). Finds images by what they show and the text in them; without a query the latest. Not "
+            "for what was said: use recall."
+        ),
+        schema=_object(
+            {
+                "query": _text(),
+                "topic": _text(),
+                "since": _text(),
+                "until": _text(),
+                "limit": {"type": "integer", "minimum": 1, "maximum": 20, "default": 5},
+            }
+        ),
+        annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
+    ),
     "list_topics": ToolText(
         title="List topics",
         description=(
@@ -155,7 +183,7 @@ TOOLS: Mapping[str, ToolText] = {
         ),
         schema=_object(
             {
-                "ids": _array(_text(), "Messages (m3.7) and profile lines (p3)."),
+                "ids": _array(_text(), "Messages, images (m3.7), profile lines (p3)."),
                 "topic": _text(),
                 "everything": {"type": "boolean"},
                 "confirm": _text("Token of the preview."),

@@ -52,6 +52,7 @@ class Tools:
         calls: dict[str, Callable[..., Awaitable[CallToolResult]]] = {
             "remember": self._called("remember", self._remember, _NOTHING_SAVED),
             "recall": self._called("recall", self._recall),
+            "search_images": self._called("search_images", self._search_images),
             "list_topics": self._called("list_topics", self._list_topics),
             "forget": asking(self),
         }
@@ -77,6 +78,8 @@ class Tools:
         self, of: Identity, asked: arguments.RememberArguments, progress: Progress
     ) -> CallToolResult:
         request = arguments.to_remember(asked, of.topic or "default", self._memory.zone)
+        if not of.local:
+            arguments.refuse_paths(request.images)
         done = await self._memory.remember(of.user, request, progress)
         self._updates.changed(of.user)
         return wording.remembered(done, of.user, request.topic)
@@ -89,6 +92,16 @@ class Tools:
         room = request.max_tokens - wording.frame_tokens(request, now, zone)
         found = await self._memory.recall(replace(request, max_tokens=max(room, 1)), progress)
         return wording.recalled(found, request, now, zone)
+
+    async def _search_images(
+        self, of: Identity, asked: arguments.SearchImagesArguments, progress: Progress
+    ) -> CallToolResult:
+        request = arguments.to_search_images(asked, of.user, of.topic, self._memory.zone)
+        now, zone = self._memory.clock(), self._memory.zone
+        room = request.max_tokens - wording.frame_tokens(request, now, zone)
+        found = await self._memory.recall(replace(request, max_tokens=max(room, 1)), progress)
+        thumbnails = await self._memory.thumbnails(of.user, [hit.stored.place for hit in found.hits])
+        return wording.images(found, thumbnails, request, now, zone)
 
     async def _list_topics(
         self, of: Identity, asked: arguments.ListTopicsArguments, _progress: Progress

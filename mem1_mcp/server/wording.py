@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mcp.types import CallToolResult, TextContent
+from mcp.types import CallToolResult, ContentBlock, ImageContent, ResourceLink, TextContent
 
 from mem1_mcp.memory.lines import age, at_local
 from mem1_mcp.memory.profile.portrait import profile_line
 from mem1_mcp.text.budget import estimate_tokens
+from mem1_mcp.types import message_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import tzinfo
 
     from mem1_mcp.memory.forget import Preview
     from mem1_mcp.memory.lines import Line
     from mem1_mcp.memory.recall import Recall, Recalled
     from mem1_mcp.memory.remember import Remembered
-    from mem1_mcp.types import Forgotten, Item, Topic
+    from mem1_mcp.types import Forgotten, Image, Item, Stored, Topic
 
+
+IMAGES_URI = "memory://images"
+_THUMBNAIL_BYTES = 120_000  # of one answer; hosts refuse answers of a megabyte
+_TOLD_CHARS = 300  # of each thing that is known of an image
 
 _ONLY_WEAK = "Nothing stored matches well; weak matches"
 _ASKED_LINES = 5  # of each kind in a question, which a person reads in a small window
@@ -41,6 +47,7 @@ def refusal(text: str) -> CallToolResult:
 def remembered(done: Remembered, user: str, topic: str) -> CallToolResult:
     """Word the answer of ``remember``."""
     what = [_messages(len(done.message_ids))] if done.message_ids else []
+    what += [_images(len(done.image_ids))] if done.image_ids else []
     what += [f"fact {told.item} ({told.outcome})" for told in done.facts]
     verb = "Already saved before" if done.duplicate else "Saved"
     lines = [f"{verb}: {', '.join(what) or 'nothing'}. User {user}, topic {topic}."]
@@ -50,6 +57,8 @@ def remembered(done: Remembered, user: str, topic: str) -> CallToolResult:
         )
     if done.message_ids:
         lines.append(f"Ids: {_ids(done.message_ids)}")
+    if done.image_ids:
+        lines.append(f"Images: {_ids(done.image_ids)}")
     if done.masked:
         lines.append(f"Masked before saving: {', '.join(done.masked)}.")
     return answer(
@@ -59,6 +68,7 @@ def remembered(done: Remembered, user: str, topic: str) -> CallToolResult:
             "facts": [{"id": told.item, "outcome": told.outcome} for told in done.facts],
             "duplicate": done.duplicate,
             "masked": list(done.masked),
+            **({"image_ids": list(done.image_ids)} if done.image_ids else {}),
             **({"left_out": done.left_out} if done.left_out else {}),
             "user": user,
             "topic": topic,
@@ -82,8 +92,11 @@ def recalled(found: Recalled, asked: Recall, now: int, zone: tzinfo) -> CallTool
         lines += [hit.line for hit in found.hits]
     else:
         lines.append(_nothing(asked))
-    cursor = str(asked.skip + len(found.hits)) if found.more and found.hits else None
-    if cursor:
+    cursor = None
+    if found.more and found.hits and asked.scope.images:
+        lines.append(f"{found.more} more: limit")
+    elif found.more and found.hits:
+        cursor = str(asked.skip + len(found.hits))
         lines.append(_more(found.more, cursor))
     if found.trouble:
         lines.append(found.trouble)
@@ -100,6 +113,42 @@ def recalled(found: Recalled, asked: Recall, now: int, zone: tzinfo) -> CallTool
             "topic": topic,
         },
     )
+
+
+def images(
+    found: Recalled, thumbnails: Mapping[int, bytes], asked: Recall, now: int, zone: tzinfo
+) -> CallToolResult:
+    """Word the answer of ``search_images``: complete in text; thumbnails and links come after it."""
+    answered = recalled(found, asked, now, zone)
+    room = _THUMBNAIL_BYTES
+    parts: list[ContentBlock] = [*answered.content]
+    for hit in found.hits:
+        image = hit.stored.image
+        if image is None or image.digest is None:
+            continue
+        small = thumbnails.get(hit.stored.place, b"")
+        if small and len(small) <= room:
+            room -= len(small)
+            data = base64.b64encode(small).decode()
+            parts.append(ImageContent(type="image", data=data, mime_type="image/jpeg"))
+        parts.append(
+            ResourceLink(
+                type="resource_link",
+                uri=image_uri(hit.stored),
+                name=image.filename or hit.stored.id,
+                mime_type=image.media_type,
+                size=image.size,
+                description=f"Full image of {hit.stored.id}",
+            )
+        )
+    structured = {**(answered.structured_content or {})}
+    structured.pop("profile")
+    return CallToolResult(content=parts, structured_content=structured)
+
+
+def image_uri(stored: Stored) -> str:
+    """Return where the full image can be read."""
+    return f"{IMAGES_URI}/{stored.id}"
 
 
 def topics(
@@ -248,17 +297,20 @@ def _more(number: int, cursor: str) -> str:
 def _nothing(asked: Recall) -> str:
     if asked.skip:
         return "No more."
+    what = "image" if asked.scope.images else "message"
     if asked.queries:
-        return "No stored message matches these words; the same words again will find nothing either."
+        return f"No stored {what} matches these words; the same words again will find nothing either."
     scope = asked.scope
     if scope.since is not None or scope.until is not None or scope.metadata:
-        return "No stored message fits these limits."
-    return "No messages are stored here yet."
+        return f"No stored {what} fits these limits."
+    return f"No {what}s are stored here yet."
 
 
 def _heading(asked: Recall) -> str:
     if asked.around is not None:
         return "Conversation"
+    if asked.scope.images:
+        return "Images, best first" if asked.queries else "Latest images, newest first"
     return "Memories, best first" if asked.queries else "Latest messages, oldest first"
 
 
@@ -272,6 +324,10 @@ def _what_goes(preview: Preview, zone: tzinfo) -> str:
 
 def _messages(number: int) -> str:
     return f"{number} message{'s' * (number != 1)}"
+
+
+def _images(number: int) -> str:
+    return f"{number} image{'s' * (number != 1)}"
 
 
 def _profile_lines(number: int) -> str:
@@ -301,4 +357,25 @@ def _hit(hit: Line, zone: tzinfo) -> dict[str, Any]:
         "metadata": dict(stored.metadata),
         **({"weak": True} if hit.weak else {}),
         **({"summary": True} if hit.summary else {}),
+        **({"images": [message_id(place) for place in stored.images]} if stored.images else {}),
+        **({"image": _image(stored.image, stored)} if stored.image is not None else {}),
     }
+
+
+def _image(image: Image, stored: Stored) -> dict[str, Any]:
+    told = {
+        "filename": image.filename,
+        "description": image.description,
+        "caption": image.caption,
+        "text": image.text,
+    }
+    known: dict[str, Any] = {name: each[:_TOLD_CHARS] for name, each in told.items() if each}
+    if image.digest is not None:
+        known |= {
+            "uri": image_uri(stored),
+            "media_type": image.media_type,
+            "width": image.width,
+            "height": image.height,
+            "bytes": image.size,
+        }
+    return known

@@ -9,7 +9,7 @@ from mem1_mcp.types import message_id
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mem1_mcp.types import Reached, Usage
+    from mem1_mcp.types import JobKind, Reached, Usage
 
 
 def profile(version: int, rounds_read: int, rounds: int) -> tuple[str, str]:
@@ -38,4 +38,19 @@ def given_up(first: str, last: str, reason: str) -> str:
     return (
         f"The profile's refresh gave up the messages {first} up to {last}, after five bad answers: "
         f"{reason} They stay in the history; the profile knows nothing of them."
+    )
+
+
+def images(number: int, files: tuple[int, int], read: int, captioned: int) -> tuple[str, str]:
+    """Tell how many images there are; ``files`` are how many different ones have bytes, and how many."""
+    size = f"{files[0]} files of {files[1] / 1e6:.1f} MB"
+    return "images", f"{number}, {size}; text read in {read}, captions of {captioned}"
+
+
+def image_given_up(place: int, kind: JobKind, reason: str) -> str:
+    """Tell of an image that is found by what else is known of it."""
+    what = "text in" if kind == "ocr" else "caption of"
+    return (
+        f"The {what} the image {message_id(place)} was given up: {reason.rstrip('.')}. "
+        "`mem1-mcp images read` tries again."
     )

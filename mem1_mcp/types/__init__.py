@@ -4,6 +4,7 @@ Times are integers of milliseconds since 1970 in UTC (``…_at``).
 """
 
 from mem1_mcp.types.forgetting import Confirmation, Forgotten, Mark, Selected, Selection
+from mem1_mcp.types.images import Image, ImageFile, Seen
 from mem1_mcp.types.messages import (
     CONVERSATION_GAP_MS,
     MAX_POSITION,
@@ -30,12 +31,24 @@ from mem1_mcp.types.messages import (
 )
 from mem1_mcp.types.profile import ARCHIVED, FORGOTTEN, KEPT_PROFILES, Item, Profile, Source
 from mem1_mcp.types.service import Health, Token
-from mem1_mcp.types.work import JOB_KINDS, Job, JobKind, Reached, Refreshed, Rhythm, Summary, Unread, Usage
+from mem1_mcp.types.work import (
+    IMAGE_KINDS,
+    JOB_KINDS,
+    Job,
+    JobKind,
+    Reached,
+    Refreshed,
+    Rhythm,
+    Summary,
+    Unread,
+    Usage,
+)
 
 __all__ = [
     "ARCHIVED",
     "CONVERSATION_GAP_MS",
     "FORGOTTEN",
+    "IMAGE_KINDS",
     "JOB_KINDS",
     "KEPT_PROFILES",
     "MAX_POSITION",
@@ -45,6 +58,8 @@ __all__ = [
     "Confirmation",
     "Forgotten",
     "Health",
+    "Image",
+    "ImageFile",
     "Indexed",
     "Item",
     "Job",
@@ -58,6 +73,7 @@ __all__ = [
     "Rhythm",
     "Role",
     "Scope",
+    "Seen",
     "Selected",
     "Selection",
     "Source",

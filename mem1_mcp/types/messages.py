@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mem1_mcp.types.images import Image, ImageFile
+
 Role = Literal["user", "assistant", "system", "tool"]
 
 ROLES: tuple[Role, ...] = ("user", "assistant", "system", "tool")
@@ -80,7 +82,8 @@ class Indexed:
 class Message:
     """One thing said. ``name`` is the speaker's, empty where only the role is known.
 
-    ``long`` has it summarised in the background.
+    ``long`` has it summarised in the background. Of an ``image`` the content is its words; ``file`` has
+    its bytes, where there are some.
     """
 
     role: Role
@@ -88,6 +91,8 @@ class Message:
     name: str
     said_at: int
     long: bool = False
+    image: Image | None = None
+    file: ImageFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,7 @@ class Scope:
     """Whose messages may be hits, and which: all conditions hold together.
 
     ``since`` and ``until`` are inclusive. ``metadata`` maps names to values as ``label`` writes them.
+    With ``images`` only images may be hits.
     """
 
     user: str
@@ -143,6 +149,7 @@ class Scope:
     since: int | None = None
     until: int | None = None
     metadata: tuple[tuple[str, str], ...] = ()
+    images: bool = False
 
 
 def label(value: object) -> str:
@@ -158,7 +165,8 @@ def label(value: object) -> str:
 class Stored:
     """A message as it was kept. ``summary`` is what stands for a long one.
 
-    Where the words of a long one are not kept, ``content`` is its summary.
+    Where the words of a long one are not kept, ``content`` is its summary. ``image`` is what is known of
+    one, where it is one; ``images`` are the places of those that were sent with it.
     """
 
     place: int
@@ -169,6 +177,8 @@ class Stored:
     content: str
     metadata: Mapping[str, object]
     summary: str | None = None
+    image: Image | None = None
+    images: tuple[int, ...] = ()
 
     @property
     def id(self) -> str:

@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from mem1_mcp.types.messages import Indexed, Stored
 
-JobKind = Literal["erasure", "reindexing", "embedding", "summary", "refresh"]
+JobKind = Literal["erasure", "reindexing", "embedding", "summary", "refresh", "ocr", "caption"]
 
-JOB_KINDS: tuple[JobKind, ...] = ("erasure", "reindexing", "embedding", "summary", "refresh")
+JOB_KINDS: tuple[JobKind, ...] = (
+    "erasure",
+    "reindexing",
+    "embedding",
+    "summary",
+    "refresh",
+    "ocr",
+    "caption",
+)
+IMAGE_KINDS: tuple[JobKind, ...] = ("ocr", "caption")  # they wait until a program can do them
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ def refresh(shown: Shown, texts: Sequence[str], language: str, now: int, zone: t
         "messages": [
             {
                 "n": number,
-                "by": message.role,
+                "by": "image" if message.image else message.role,
                 **({"name": message.name} if message.name else {}),
                 "at": f"{at_local(message.said_at, zone):%Y-%m-%d %a %H:%M}",
                 "text": text,

@@ -137,6 +137,10 @@ class Jobs:
             if kind in self._workers and (not kinds or self._retry_at.get(kind, -math.inf) <= now):
                 self._loops[self._workers[kind].endpoint].wake(user)
 
+    def can_do(self, kind: JobKind) -> bool:
+        """Whether this program has what the kind takes."""
+        return kind in self._workers
+
     async def finish_soon(self, user: str, kind: JobKind, seconds: float) -> bool:
         """Do a user's job here and now; false when that takes longer, and ``run`` goes on with it."""
         job = await self._store.claim_job((kind,), self._owner, self._lease_ms, user)

@@ -3,47 +3,64 @@
 from __future__ import annotations
 
 import json
+import secrets
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from mem1_mcp.errors import RequestIdReusedError, StoreBusyError
-from mem1_mcp.stores.elasticsearch import batches, jobs, spaces
-from mem1_mcp.stores.elasticsearch.ledger import RecentCall, Row, TopicEnd, tail_of
+from mem1_mcp.errors import NotCertainError, RequestIdReusedError, StoreBusyError
+from mem1_mcp.stores.elasticsearch import batches, images, jobs, spaces
+from mem1_mcp.stores.elasticsearch.ledger import RecentCall, Row, TopicEnd, Upload, tail_of
 from mem1_mcp.stores.elasticsearch.ledgers import key_of
 from mem1_mcp.stores.elasticsearch.reading import rows
 from mem1_mcp.stores.elasticsearch.scoping import visible
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
-from mem1_mcp.types import Appended, Tail, place_of
+from mem1_mcp.types import IMAGE_KINDS, Appended, Tail, place_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mem1_mcp.protocols import Clock
     from mem1_mcp.stores.elasticsearch.indices import Indices
     from mem1_mcp.stores.elasticsearch.ledger import Ledger
     from mem1_mcp.stores.elasticsearch.ledgers import Ledgers
     from mem1_mcp.stores.elasticsearch.spaces import Space
     from mem1_mcp.types import Call
 
+_ATTEMPTS = 3  # to bring the bytes of images
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A call on its way into the ledger."""
+    """A call on its way into the ledger. ``upload`` is the name of its own, where it brings bytes."""
 
     indices: Indices
     call: Call
     now: int
     space: Space | None = None
+    upload: str | None = None
 
-    async def __call__(self, ledger: Ledger) -> tuple[Ledger, Appended]:
-        """Put the call into the ledger, or find that an earlier delivery did."""
+    async def announce(self, ledger: Ledger) -> tuple[Ledger, Appended | None]:
+        """Note that the call's bytes are on their way, or find that an earlier delivery brought them."""
         earlier = await self._earlier_delivery(ledger)
         if earlier is not None:
             return ledger, Appended(earlier, duplicate=True)
+        _check_room(ledger)
+        upload = Upload(self.now, tuple(images.files_of(self.call)))
+        return replace(ledger, uploads={**ledger.uploads, str(self.upload): upload}), None
+
+    async def __call__(self, ledger: Ledger) -> tuple[Ledger, Appended | None]:
+        """Put the call into the ledger, or find that an earlier delivery did.
+
+        ``None`` where its upload was given up meanwhile: its bytes may be gone.
+        """
+        earlier = await self._earlier_delivery(ledger)
+        if earlier is not None:
+            return self._uploaded(ledger), Appended(earlier, duplicate=True)
+        if self.upload is not None and self.upload not in ledger.uploads:
+            return ledger, None
         placed, end = await self._placed(ledger)
-        if batches.is_full(ledger):
-            raise StoreBusyError(
-                "The message index can't be written, and what waits for it has become too much. Nothing "
-                "of this call was saved. `mem1-mcp doctor` says what is wrong with the cluster."
-            )
+        _check_room(ledger)
         call = self.call
         added = RecentCall(
             number=ledger.calls + 1,
@@ -66,12 +83,24 @@ class Arrival:
             if ledger.terms_version > TERMS_VERSION:
                 # Beside a newer program; that one has to index these again.
                 kept = jobs.ask(kept, "reindexing", self.now, back_to=placed[0].place - 1)
-        if any(row.long for row in placed):
-            kept = jobs.ask(kept, "summary", self.now)
-        kept = spaces.asked(kept, self.space, self.now)
+        kept = self._with_work(self._uploaded(kept), placed)
         return batches.begun(kept, self.now, self.indices.connection.cluster.recent_calls), Appended(
             added.places, duplicate=False
         )
+
+    def _uploaded(self, ledger: Ledger) -> Ledger:
+        if self.upload not in ledger.uploads:
+            return ledger
+        left = {name: each for name, each in ledger.uploads.items() if name != self.upload}
+        return replace(ledger, uploads=left)
+
+    def _with_work(self, ledger: Ledger, placed: Sequence[Row]) -> Ledger:
+        """Ask for what is to be done of these messages."""
+        if any(row.long for row in placed):
+            ledger = jobs.ask(ledger, "summary", self.now)
+        for kind in IMAGE_KINDS if self.upload is not None else ():
+            ledger = jobs.ask(ledger, kind, self.now)
+        return spaces.asked(ledger, self.space, self.now)
 
     async def _earlier_delivery(self, ledger: Ledger) -> tuple[int, ...] | None:
         call = self.call
@@ -142,6 +171,7 @@ class Arrival:
                     long=message.long or None,
                 )
             )
+        placed = images.told_apart(placed, [message.image for message, _ in call.messages])
         last = tail_of(placed[-1])
         return placed, TopicEnd(
             conversation=last.conversation,
@@ -174,9 +204,44 @@ def digest(request_id: str | None) -> str | None:
     return None if request_id is None else sha256(request_id.encode()).hexdigest()[:32]
 
 
-async def append(ledgers: Ledgers, user: str, arrival: Arrival) -> Appended:
+def _check_room(ledger: Ledger) -> None:
+    if batches.is_full(ledger):
+        raise StoreBusyError(
+            "The message index can't be written, and what waits for it has become too much. Nothing "
+            "of this call was saved. `mem1-mcp doctor` says what is wrong with the cluster."
+        )
+
+
+async def append(ledgers: Ledgers, user: str, arrival: Arrival, clock: Clock) -> Appended:
     """Keep a call, and move what has become much into the index."""
-    ledger, appended = await ledgers.change(user, arrival)
+    for _ in range(_ATTEMPTS):
+        ledger, appended = await _appended(ledgers, user, arrival, clock)
+        if appended is not None:
+            break
+    else:
+        raise StoreBusyError(
+            "It took too long to write the bytes of the images. Nothing of this call was saved. Try again."
+        )
     if ledger.batch is not None and not appended.duplicate and ledger.batch.upto == ledger.calls:
         await batches.move(arrival.indices, ledgers, ledger, key_of(user))
     return appended
+
+
+async def _appended(
+    ledgers: Ledgers, user: str, arrival: Arrival, clock: Clock
+) -> tuple[Ledger, Appended | None]:
+    """Try once to keep a call, its bytes before it: so there is never a message without them."""
+    files = images.files_of(arrival.call)
+    if files:
+        arrival = replace(arrival, now=clock(), upload=secrets.token_hex(6))
+        try:
+            ledger, earlier = await ledgers.change(user, arrival.announce)
+            if earlier is not None:
+                return ledger, earlier
+            await images.bring(arrival.indices, user, files.values())
+        except NotCertainError as error:
+            raise StoreBusyError(
+                "Elasticsearch did not say whether it took the bytes of the images. Nothing of this call "
+                "was saved. Try again."
+            ) from error
+    return await ledgers.change(user, arrival)

@@ -34,8 +34,10 @@ _OVERTAKEN_MS = 30_000
 
 def _size(calls: Sequence[RecentCall]) -> int:
     rows = [row for call in calls for row in call.rows]
-    kept = [(row.content, row.terms, row.vector or "", row.original or "") for row in rows]
-    return sum(map(len, chain.from_iterable(kept)))
+    kept = [
+        (row.content, row.terms, row.vector, row.original, row.image, row.ocr, row.caption) for row in rows
+    ]
+    return sum(len(each) for each in chain.from_iterable(kept) if each)
 
 
 def is_full(ledger: Ledger) -> bool:

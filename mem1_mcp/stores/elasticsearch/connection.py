@@ -30,7 +30,7 @@ _REQUEST_SECONDS = 10.0
 _FIRST_PATIENCE_SECONDS = 3.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 1.0
 _WAITING = "1s"  # inside the cluster, for a shard that is moving; then it is another node's turn
-_MISSING, _CONFLICT = 404, 409
+_MISSING, _CONFLICT, _UNAVAILABLE = 404, 409, 503
 _BULK_BYTES = 8_000_000
 _TOUCHES = 50
 
@@ -114,6 +114,18 @@ class Connection:
             return None
         return Found(body["_source"], Seen(body["_seq_no"], body["_primary_term"]))
 
+    async def get_all(self, index: str, document_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Read documents by their ids, realtime: id to source; those that are not there are left out."""
+        waits = _Patience(self.cluster.patience_seconds)
+        while True:
+            _, body = await self.request("POST", f"/{index}/_mget", {"ids": list(document_ids)})
+            failed = [each for each in body["docs"] if "error" in each]
+            if not failed:
+                return {each["_id"]: each["_source"] for each in body["docs"] if each["found"]}
+            failure = refused(_UNAVAILABLE, failed[0]["error"])
+            if self._stopping or not await waits.pause():
+                raise failure.in_words(writing=False, sent=False)
+
     async def put(
         self, index: str, document_id: str, source: Mapping[str, Any], seen: Seen | None
     ) -> Seen | None:
@@ -182,19 +194,22 @@ class Connection:
         routing: str | None = None,
         *,
         refresh: bool = False,
+        at_once: int = _BULK_BYTES,
     ) -> int:
         """Do all the lines; return how many found the document in another state than the line says.
 
-        With ``refresh`` every search sees it when this returns.
+        With ``refresh`` every search sees it when this returns. A request is of about as many bytes
+        ``at_once``, or of one line that has more.
         """
         conflicts, size = 0, 0
         batch: list[Put | Delete] = []
         for line in lines:
-            batch.append(line)
-            size += sum(map(len, map(str, line.source.values()))) if isinstance(line, Put) else 0
-            if size > _BULK_BYTES:
+            more = sum(map(len, map(str, line.source.values()))) if isinstance(line, Put) else 0
+            if batch and size + more > at_once:
                 conflicts += await self._bulk(index, batch, routing, refresh=refresh)
                 batch, size = [], 0
+            batch.append(line)
+            size += more
         return conflicts + (await self._bulk(index, batch, routing, refresh=refresh) if batch else 0)
 
     async def _bulk(

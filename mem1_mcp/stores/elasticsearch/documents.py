@@ -29,12 +29,15 @@ def searchable(source: dict[str, Any]) -> dict[str, Any]:
     """Add what a search looks at and the document does not keep."""
     words = list(dict.fromkeys(source["terms"].split()))
     found = {**source, "words": words}
+    if marks := row_of(source).marks:
+        found["marks"] = list(marks)
     if source.get("metadata") is not None:
         metadata: Mapping[str, object] = json.loads(source["metadata"])
         found["labels"] = [label_of(name, label(value)) for name, value in metadata.items()]
     if source.get("vector"):
         vector = b64decode(source["vector"])
-        found[vector_field(len(vector))] = list(memoryview(vector).cast("b"))
+        if any(vector):  # one without a direction is refused
+            found[vector_field(len(vector))] = list(memoryview(vector).cast("b"))
     return found
 
 

@@ -13,7 +13,7 @@ from mem1_mcp.stores.elasticsearch.documents import vector_field
 from mem1_mcp.stores.elasticsearch.ledgers import key_of
 from mem1_mcp.stores.elasticsearch.reading import rows
 from mem1_mcp.stores.elasticsearch.scoping import conditions, in_scope, visible
-from mem1_mcp.stores.elasticsearch.spaces import begun
+from mem1_mcp.stores.elasticsearch.spaces import AGAIN, begun
 from mem1_mcp.stores.slices import within
 
 if TYPE_CHECKING:
@@ -47,8 +47,9 @@ async def unembedded(indices: Indices, ledger: Ledger, limit: int, now: int) -> 
 
 async def _without_vector(indices: Indices, ledger: Ledger, limit: int) -> list[Row]:
     left = [row for row in ledger.rows if row.space != ledger.space_number]
-    if ledger.embedded_call < ledger.indexed:
-        query = visible(ledger, {"range": {"call": {"gt": ledger.embedded_call}}})
+    if ledger.indexed:
+        ahead = [{"range": {"call": {"gt": ledger.embedded_call}}}, {"term": {"space": AGAIN}}]
+        query = visible(ledger, {"bool": {"should": ahead, "minimum_should_match": 1}})
         query["bool"]["must_not"].append({"term": {"space": ledger.space_number}})
         order = [{"call": "asc"}, {"place": "asc"}]
         left = await rows(indices, ledger, query, {"size": limit, "sort": order}) + left

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mem1_mcp.stores.elasticsearch import jobs
+from mem1_mcp.stores.elasticsearch import images, jobs
 from mem1_mcp.stores.elasticsearch.connection import Delete, Seen
 from mem1_mcp.stores.elasticsearch.ledgers import key_of
 from mem1_mcp.stores.elasticsearch.profiles import load_all
@@ -37,7 +37,7 @@ async def step(indices: Indices, ledgers: Ledgers, job: Job, now: int, lease_ms:
     """Do a step; return how many milliseconds the next one can wait, ``None`` when all is erased."""
     ledger, work = await jobs.hold(ledgers, job, now + lease_ms)
     if work.progress == _DELETING:
-        if await _delete_some(indices, ledger):
+        if await _delete_some(indices, ledger) or await images.delete_unnamed(indices, ledgers, job.user):
             return 0
         await jobs.hold(ledgers, job, now + lease_ms, _marks_dropped(ledger, await _empty(indices, ledger)))
         return 0

@@ -31,6 +31,7 @@ _Result = TypeVar("_Result")
 _MADE_BY = "mem1-mcp"
 _SERVERS = (8, 9)  # major versions
 _COPIED_AT_ONCE = 1000
+_LARGE_AT_ONCE = 1_030_000  # bytes: what has more than 2**20 the client warns of
 _CONFLICT = 409
 
 _KEYWORD: dict[str, Any] = {"type": "keyword"}
@@ -70,7 +71,7 @@ MESSAGES = Layout(
         "dynamic": "strict",
         "_routing": {"required": True},
         # What is searched is made from the terms; a copy of it would only take room.
-        "_source": {"excludes": ["words", "labels", f"{VECTOR_FIELDS}*"]},
+        "_source": {"excludes": ["words", "labels", "marks", f"{VECTOR_FIELDS}*"]},
         "properties": {
             "user": _KEYWORD,
             "topic": _KEYWORD,
@@ -93,6 +94,15 @@ MESSAGES = Layout(
             "long": {"type": "boolean"},
             "summarised": {"type": "boolean", "index": False, "doc_values": False},
             "original": {"type": "binary"},
+            "marks": {"type": "keyword", "doc_values": False},
+            "image": _NOT_SEARCHED,
+            "digest": _KEYWORD,
+            "beside": _NUMBER,
+            "images": {"type": "integer", "index": False, "doc_values": False},
+            "ocr": _NOT_SEARCHED,
+            "caption": _NOT_SEARCHED,
+            "ocr_trouble": _NOT_SEARCHED,
+            "caption_trouble": _NOT_SEARCHED,
         },
     },
     settings=_SETTINGS,
@@ -129,6 +139,25 @@ PROFILES = Layout(
     },
     settings=_SETTINGS,
 )
+# An image is several documents: reading a thumbnail reads nothing else, and none is too large for a node.
+IMAGES = Layout(
+    mapping={
+        "dynamic": "strict",
+        "properties": {
+            "user": _KEYWORD,
+            "digest": _KEYWORD,
+            "part": {"type": "integer"},
+            "size": {"type": "long", "index": False},
+            "parts": {"type": "integer", "index": False, "doc_values": False},
+            "media_type": {"type": "keyword", "index": False, "doc_values": False},
+            "width": {"type": "integer", "index": False, "doc_values": False},
+            "height": {"type": "integer", "index": False, "doc_values": False},
+            "bytes": {"type": "binary"},
+        },
+    },
+    # Otherwise a third of the room is base64's; this takes no more time.
+    settings={**_SETTINGS, "codec": "best_compression"},
+)
 
 
 class Indices:
@@ -140,10 +169,12 @@ class Indices:
         self.messages = cluster.prefix + cluster.index
         self.state = f"{cluster.prefix}mem1_user_state"
         self.profiles = f"{cluster.prefix}mem1_user_profile"
+        self.images = f"{cluster.prefix}mem1_user_images"
         self._layouts = layouts or {
             self.messages: MESSAGES,
             self.state: STATE,
             self.profiles: PROFILES,
+            self.images: IMAGES,
         }
         self._ready = False
         self._dimensions: set[int] = set()
@@ -158,6 +189,11 @@ class Indices:
         """See ``Connection.get``."""
         await self.open()
         return await self._checked(self.connection.get(index, document_id))
+
+    async def get_all(self, index: str, document_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """See ``Connection.get_all``."""
+        await self.open()
+        return await self._checked(self.connection.get_all(index, document_ids))
 
     async def put(
         self, index: str, document_id: str, source: Mapping[str, Any], seen: Seen | None
@@ -196,6 +232,11 @@ class Indices:
         """See ``Connection.bulk``."""
         await self.open()
         return await self._checked(self.connection.bulk(index, lines, routing, refresh=refresh))
+
+    async def bring(self, index: str, lines: Iterable[Put]) -> None:
+        """Keep large documents, few in a request."""
+        await self.open()
+        await self._checked(self.connection.bulk(index, lines, at_once=_LARGE_AT_ONCE))
 
     async def add_vectors(self, dimensions: int) -> None:
         """Have the message index hold vectors of so many dimensions; nothing where it does."""

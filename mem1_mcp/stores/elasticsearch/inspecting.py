@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mem1_mcp.errors import StoreError
-from mem1_mcp.stores.elasticsearch import jobs, refreshing, shared, spaces
+from mem1_mcp.stores.elasticsearch import images, jobs, refreshing, shared, spaces
 from mem1_mcp.stores.elasticsearch.reading import count
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
 from mem1_mcp.types import Health, Scope
@@ -54,6 +54,7 @@ async def _facts_of_user(
     facts.append(("rounds", str(ledger.rounds)))
     facts.append(("calls in the ledger", f"{len(ledger.recent)} of {ledger.calls}"))
     facts += spaces.told(ledger)
+    facts += await images.told(indices, ledger)
     facts += refreshing.told(ledger)
     facts += jobs.told(ledger)
     problems += [
@@ -62,6 +63,7 @@ async def _facts_of_user(
         if work.due_at is None
     ]
     problems += refreshing.problems(ledger)
+    problems += await images.problems(indices, ledger)
     if ledger.terms_version > TERMS_VERSION:
         problems.append(
             "A newer mem1-mcp uses this memory too, and its index is the newer one's: this one finds "

@@ -10,7 +10,7 @@ from mem1_mcp.stores.elasticsearch import rhythm as rhythms
 from mem1_mcp.stores.elasticsearch import spaces
 from mem1_mcp.stores.elasticsearch.ledger import Work
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
-from mem1_mcp.types import Job
+from mem1_mcp.types import IMAGE_KINDS, Job
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -111,9 +111,18 @@ class Claim:
             ledger = spaces.asked(ledger, self.space, self.now)
         if ledger.terms_version < TERMS_VERSION:
             ledger = ask(replace(ledger, terms_version=TERMS_VERSION), "reindexing", self.now, back_to=-1)
+        if "erasure" in self.kinds:
+            ledger = self._uploads_given_up(ledger)
         if self.rhythm is not None and "refresh" in self.kinds:
             ledger = rhythms.asked(ledger, self.rhythm, self.now)
         return ledger
+
+    def _uploads_given_up(self, ledger: Ledger) -> Ledger:
+        """Have the bytes erased that nobody will name, who took too long begins anew."""
+        left = {name: each for name, each in ledger.uploads.items() if not each.is_given_up(self.now)}
+        if len(left) == len(ledger.uploads):
+            return ledger
+        return ask(replace(ledger, uploads=left), "erasure", self.now, back_to=0)
 
     def _is_free(self, work: Work) -> bool:
         now, far = self.now, self.now + _FAR_MS
@@ -195,6 +204,8 @@ def told(ledger: Ledger) -> list[tuple[str, str]]:
     described = []
     for kind, work in sorted(ledger.work.items()):
         state = "parked" if work.due_at is None else "under way" if work.owner else "waiting"
+        if kind in IMAGE_KINDS and state == "waiting" and not work.error:
+            continue  # for a program that can do it, which need not come
         times = f"failed {work.attempts} times: " if work.attempts else ""
         failed = f", {times}{work.error}" if work.error else ""
         described.append((f"job {kind}", f"{state}{failed}"))

@@ -13,14 +13,47 @@ import zlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from mem1_mcp.types import Confirmation, Reached, Role, Stored, Tail, Usage, conversation_of, place_of
+from mem1_mcp.types import (
+    IMAGE_KINDS,
+    Confirmation,
+    Image,
+    Reached,
+    Role,
+    Stored,
+    Tail,
+    Usage,
+    conversation_of,
+    place_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mem1_mcp.types import JobKind
+
 _TOPICS = 24  # whose ends are kept here; of others the index tells
 _TOPICS_IN_USE, _USED_MS = 256, 600_000  # but many where many are in use
 _WRITES = 32
+
+UPLOAD_MS = 600_000  # after which who brought the bytes of images is given up
+
+# What a message is searched by beside its words.
+IMAGE, BESIDE = "image", "beside"
+
+
+def waits_for(kind: JobKind) -> str:
+    """Return the mark of an image with bytes that nobody looked at in this way."""
+    return f"waits for {kind}"
+
+
+def seen_by(kind: JobKind) -> str:
+    """Return the mark of an image that was looked at in this way."""
+    return f"has {kind}"
+
+
+def without(kind: JobKind) -> str:
+    """Return the mark of an image for which looking at it in this way was given up."""
+    return f"without {kind}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +63,9 @@ class Row:
     ``vector`` is base64, empty where none can be made; ``space`` is the number of the one it is of.
     ``long`` waits for a summary. Where it is ``summarised``, ``content`` is the summary, and ``original``
     what was said, as ``packed`` writes it, if that is kept.
+
+    ``image`` is JSON, where the message is one: what does not change of it; ``digest`` names its bytes,
+    ``beside`` is the place of the message it was sent with. ``images`` says how many were sent with this.
     """
 
     place: int
@@ -49,6 +85,14 @@ class Row:
     long: bool | None = None
     summarised: bool | None = None
     original: str | None = None
+    image: str | None = None
+    digest: str | None = None
+    beside: int | None = None
+    images: int | None = None
+    ocr: str | None = None
+    caption: str | None = None
+    ocr_trouble: str | None = None
+    caption_trouble: str | None = None
 
     @property
     def words(self) -> str:
@@ -56,6 +100,35 @@ class Row:
         if self.original is None:
             return self.content
         return zlib.decompress(base64.b64decode(self.original)).decode()
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What the message is, and what is known or to be found out of it, where it is an image."""
+        if self.image is None:
+            return (BESIDE,) if self.images else ()
+        found = [IMAGE]
+        for kind in IMAGE_KINDS:
+            if self.seen(kind) is not None:
+                found.append(seen_by(kind))
+            elif self.trouble(kind) is not None:
+                found.append(without(kind))
+            elif self.digest is not None:
+                found.append(waits_for(kind))
+        return tuple(found)
+
+    def seen(self, kind: JobKind) -> str | None:
+        """Return what a look of this kind told."""
+        return self.ocr if kind == "ocr" else self.caption
+
+    def trouble(self, kind: JobKind) -> str | None:
+        """Return why a look of this kind was given up."""
+        return self.ocr_trouble if kind == "ocr" else self.caption_trouble
+
+    def looked_at(self, kind: JobKind, words: str | None, trouble: str | None) -> Row:
+        """Note what a look of this kind told, or why it was given up."""
+        if kind == "ocr":
+            return replace(self, ocr=words, ocr_trouble=trouble)
+        return replace(self, caption=words, caption_trouble=trouble)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +196,18 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """Bytes of images that are being brought since a moment, for a call that is not kept yet."""
+
+    since: int
+    digests: tuple[str, ...]
+
+    def is_given_up(self, now: int) -> bool:
+        """Whether it takes so long that whoever began it is dead, or a clock was wrong."""
+        return abs(now - self.since) >= UPLOAD_MS
+
+
+@dataclass(frozen=True, slots=True)
 class ProfileAt:
     """Which document is the profile, and what it says of itself."""
 
@@ -151,7 +236,8 @@ class Ledger:
     ``hidden_calls`` are free again. Messages up to ``embedded_call`` have vectors of ``space``, which was
     chosen by a program that runs since ``space_since``. Refreshes of the profile have read the messages
     up to ``reached``, the last of them at ``refreshed_at``. ``former`` are versions of the profile, newest
-    first; ``usage`` is what each model was asked.
+    first; ``usage`` is what each model was asked. ``uploads`` are under names of their own; a call with
+    bytes comes in only while its own is there.
     """
 
     user: str
@@ -183,6 +269,7 @@ class Ledger:
     space_since: int = 0
     dimensions: int = 0
     embedded_call: int = 0
+    uploads: dict[str, Upload] = field(default_factory=dict)
     writes: tuple[str, ...] = ()
     changes: int = 0
 
@@ -204,11 +291,15 @@ class Ledger:
     @property
     def due(self) -> dict[str, int]:
         """When there is next something to do of each kind."""
-        return {
+        due = {
             kind: work.due_at if work.owner is None else max(work.due_at, work.leased_until)
             for kind, work in sorted(self.work.items())
             if work.due_at is not None
         }
+        if self.uploads:
+            given_up = min(each.since for each in self.uploads.values()) + UPLOAD_MS
+            due["erasure"] = min(due.get("erasure", given_up), given_up)
+        return due
 
     def hides(self, topic: str, call: int) -> bool:
         """Whether a call of a topic is forgotten."""
@@ -249,8 +340,8 @@ def tail_of(row: Row) -> Tail:
     return Tail(conversation, row.place - place_of(conversation, 0), row.said_at)
 
 
-def stored(row: Row) -> Stored:
-    """Read a message as it was kept."""
+def stored(row: Row, images: tuple[int, ...] = ()) -> Stored:
+    """Read a message as it was kept; ``images`` are where those lie that were sent with it."""
     return Stored(
         place=row.place,
         topic=row.topic,
@@ -260,7 +351,16 @@ def stored(row: Row) -> Stored:
         content=row.words,
         metadata={} if row.metadata is None else json.loads(row.metadata),
         summary=row.content if row.summarised else None,
+        image=image_of(row),
+        images=images,
     )
+
+
+def image_of(row: Row) -> Image | None:
+    """Read what is known of an image."""
+    if row.image is None:
+        return None
+    return Image(**json.loads(row.image), digest=row.digest, text=row.ocr, caption=row.caption)
 
 
 def packed(words: str) -> str:

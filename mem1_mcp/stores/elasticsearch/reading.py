@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _PLACES_AT_ONCE = 1000
 _PAGE = 10_000  # the most that one search returns
+_BESIDE_AT_ONCE = 200  # messages with images: no call brings more than some ten
 
 
 async def rows_at(indices: Indices, ledger: Ledger, places: Iterable[int]) -> dict[int, Row]:
@@ -46,7 +47,29 @@ async def rows(indices: Indices, ledger: Ledger, query: Query, more: dict[str, A
 async def messages(indices: Indices, ledger: Ledger, places: Sequence[int]) -> tuple[Stored, ...]:
     """Read messages by place, in the order asked."""
     found = await rows_at(indices, ledger, places)
-    return tuple(stored(found[place]) for place in dict.fromkeys(places) if place in found)
+    return await as_stored(
+        indices, ledger, [found[each] for each in dict.fromkeys(places) if each in found]
+    )
+
+
+async def as_stored(indices: Indices, ledger: Ledger, chosen: Sequence[Row]) -> tuple[Stored, ...]:
+    """Read messages as they were kept, each with the places of the images that were sent with it."""
+    wanted = sorted({row.place for row in chosen if row.images})
+    sent = [
+        (row.beside, row.place)
+        for row in ledger.rows
+        if wanted and row.beside is not None and row.beside in wanted
+    ]
+    for start in range(0, len(wanted) if ledger.indexed else 0, _BESIDE_AT_ONCE):
+        query = visible(ledger, {"terms": {"beside": wanted[start : start + _BESIDE_AT_ONCE]}})
+        both = {"_source": False, "docvalue_fields": ["beside", "place"]}
+        body = {"query": query, "size": _PAGE, "track_total_hits": False, **both}
+        answer = await indices.search(indices.messages, body, key_of(ledger.user))
+        sent += [(hit["fields"]["beside"][0], hit["fields"]["place"][0]) for hit in answer["hits"]["hits"]]
+    images: dict[int, tuple[int, ...]] = {}
+    for beside, place in sorted(sent):
+        images[beside] = (*images.get(beside, ()), place)
+    return tuple(stored(row, images.get(row.place, ())) for row in chosen)
 
 
 async def windows(
@@ -112,7 +135,7 @@ async def _in_order(
         after = [read[-1].said_at, read[-1].place]
     by_time: Callable[[Row], tuple[int, int]] = lambda row: (row.said_at, row.place)  # noqa: E731
     found.sort(key=by_time, reverse=order == "desc")
-    return tuple(stored(row) for row in found[skip : skip + limit])
+    return await as_stored(indices, ledger, found[skip : skip + limit])
 
 
 async def count(indices: Indices, ledger: Ledger, scope: Scope) -> int:

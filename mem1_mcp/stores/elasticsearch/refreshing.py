@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from mem1_mcp.errors import LeaseLostError
 from mem1_mcp.stores import telling
 from mem1_mcp.stores.elasticsearch import jobs
-from mem1_mcp.stores.elasticsearch.ledger import Parked, stored
+from mem1_mcp.stores.elasticsearch.ledger import Parked
 from mem1_mcp.stores.elasticsearch.profiles import Saving, drop_unnamed
-from mem1_mcp.stores.elasticsearch.reading import rows
+from mem1_mcp.stores.elasticsearch.reading import as_stored, rows
 from mem1_mcp.stores.elasticsearch.scoping import visible
 from mem1_mcp.types import Reached, Unread, Usage, message_id
 
@@ -37,9 +37,10 @@ async def unread(indices: Indices, ledger: Ledger, limit: int) -> Unread:
         found = await rows(indices, ledger, query, {"size": limit + 1, "sort": order})
     marked = [(Reached(row.call, row.place), row) for row in (*found, *ledger.rows)]
     left = sorted((each for each in marked if each[0] > after), key=lambda each: each[0])
+    read = await as_stored(indices, ledger, [row for _, row in left[:limit]])
     return Unread(
         after=after,
-        messages=tuple((mark, stored(row)) for mark, row in left[:limit]),
+        messages=tuple((mark, each) for (mark, _), each in zip(left, read, strict=False)),
         rounds=ledger.rounds,
         rounds_read=ledger.rounds_read,
         more=len(left) > limit,

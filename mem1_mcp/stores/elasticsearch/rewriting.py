@@ -37,8 +37,10 @@ def in_ledger(ledger: Ledger, change: Callable[[Row], Row], now: int) -> Ledger:
 
 async def in_index(
     indices: Indices, ledger: Ledger, places: Collection[int], change: Callable[[Row], Row]
-) -> None:
+) -> dict[int, Row]:
     """Change the messages at these places in the index, for every search; ones forgotten meanwhile stay so.
+
+    Those that were changed come back as they are now.
 
     Raises:
         StoreBusyError: others change the same ones all the time.
@@ -50,6 +52,7 @@ async def in_index(
         "size": len(places),
         "seq_no_primary_term": True,
     }
+    rewritten: dict[int, Row] = {}
     for _ in range(_ATTEMPTS if places else 0):
         found = await indices.search(indices.messages, body, key)
         lines = []
@@ -57,13 +60,15 @@ async def in_index(
             row = row_of(hit["_source"])
             changed = change(row)
             if changed != row:
+                rewritten[row.place] = changed
                 put = document(ledger.user, key, hit["_source"]["batch"], changed)
                 # One that was changed or forgotten meanwhile is not as it was seen.
                 lines.append(Put(hit["_id"], put.source, seen=Seen(hit["_seq_no"], hit["_primary_term"])))
         if not lines or not await indices.bulk(indices.messages, lines, key, refresh=True):
-            return
+            return rewritten
         await indices.refresh(indices.messages)
     if places:
         raise StoreBusyError(
             "Others change the same messages all the time. What was changed stays. Try again."
         )
+    return rewritten

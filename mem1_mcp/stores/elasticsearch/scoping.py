@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from mem1_mcp.stores.elasticsearch.documents import label_of
+from mem1_mcp.stores.elasticsearch.ledger import BESIDE, IMAGE
 from mem1_mcp.types import label
 
 if TYPE_CHECKING:
@@ -37,9 +38,11 @@ def hiding(topic: str | None, call: int) -> Query:
     return upto if topic is None else {"bool": {"filter": [{"term": {"topic": topic}}, upto]}}
 
 
-def conditions(scope: Scope) -> list[Query]:
-    """Write a scope's filters."""
+def conditions(scope: Scope, *, beside: bool = False) -> list[Query]:
+    """Write a scope's filters. Where it is images, ``beside`` lets the messages beside one in too."""
     parts: list[Query] = []
+    if scope.images:
+        parts.append({"terms": {"marks": [IMAGE, BESIDE] if beside else [IMAGE]}})
     if scope.topic is not None:
         parts.append({"term": {"topic": scope.topic}})
     if scope.since is not None or scope.until is not None:
@@ -49,8 +52,10 @@ def conditions(scope: Scope) -> list[Query]:
     return parts
 
 
-def fits(scope: Scope, row: Row) -> bool:
-    """Whether a message is in scope."""
+def fits(scope: Scope, row: Row, *, beside: bool = False) -> bool:
+    """Whether a message is in scope; ``beside`` as in ``conditions``."""
+    if scope.images and not (IMAGE in row.marks or (beside and BESIDE in row.marks)):
+        return False
     if scope.topic not in (None, row.topic):
         return False
     if scope.since is not None and row.said_at < scope.since:
@@ -63,6 +68,6 @@ def fits(scope: Scope, row: Row) -> bool:
     return all(name in labels and label(labels[name]) == value for name, value in scope.metadata)
 
 
-def in_scope(scope: Scope, ledger: Ledger) -> Sequence[Row]:
-    """Return the messages in the ledger that are in scope."""
-    return [row for row in ledger.rows if fits(scope, row)]
+def in_scope(scope: Scope, ledger: Ledger, *, beside: bool = False) -> Sequence[Row]:
+    """Return the messages in the ledger that are in scope; ``beside`` as in ``conditions``."""
+    return [row for row in ledger.rows if fits(scope, row, beside=beside)]

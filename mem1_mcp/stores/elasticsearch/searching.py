@@ -96,7 +96,7 @@ async def candidates(
     limit: int,
 ) -> dict[int, float]:
     """Find the messages with the best words: a message's score is the sum of the weights it holds."""
-    recent = in_scope(scope, ledger)
+    recent = in_scope(scope, ledger, beside=True)
     own = {row.place: _sum(row, weights) for row in recent}
     scores = {place: score for place, score in own.items() if score}
     worth: dict[int, float] = {}
@@ -136,7 +136,7 @@ def _should(weights: Mapping[str, float]) -> list[dict[str, Any]]:
 
 
 def _by_words(ledger: Ledger, scope: Scope, weights: Mapping[str, float], limit: int) -> dict[str, Any]:
-    fitting = visible(ledger, *conditions(scope))
+    fitting = visible(ledger, *conditions(scope, beside=True))
     query = {"bool": {**fitting["bool"], "should": _should(weights), "minimum_should_match": 1}}
     # The newest of equals, and the place without the document.
     sort = [{"_score": "desc"}, {"place": "desc"}]
@@ -147,7 +147,7 @@ def _by_day(
     ledger: Ledger, scope: Scope, weights: Mapping[str, float], day: Period, limit: int
 ) -> dict[str, Any]:
     span = {"range": {"said_at": {"gte": day.first, "lte": day.last}}}
-    fitting = visible(ledger, *conditions(scope), span)
+    fitting = visible(ledger, *conditions(scope, beside=True), span)
     query = {"bool": {**fitting["bool"], "should": _should(weights), "minimum_should_match": 0}}
     return {
         "query": query,

@@ -15,6 +15,8 @@ from mem1_mcp.types import Vectors
 if TYPE_CHECKING:
     from mem1_mcp.stores.elasticsearch.ledger import Ledger
 
+AGAIN = -1  # the number at a message whose vector was of other words than it has now
+
 
 @dataclass(frozen=True, slots=True)
 class Space:
@@ -36,6 +38,11 @@ def asked(ledger: Ledger, space: Space | None, now: int) -> Ledger:
     known = ledger.work.get("embedding")
     work = Work(1, now) if known is None else replace(known, revision=known.revision + 1)
     return replace(ledger, work={**ledger.work, "embedding": work})
+
+
+def outworn(ledger: Ledger, call: int, now: int) -> Ledger:
+    """Ask for the job since a message of this call has other words now."""
+    return asked(replace(ledger, embedded_call=min(ledger.embedded_call, call - 1)), None, now)
 
 
 def begun(ledger: Ledger) -> Ledger:

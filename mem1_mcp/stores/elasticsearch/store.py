@@ -10,6 +10,7 @@ from mem1_mcp.stores.elasticsearch import (
     embedding,
     erasing,
     forgetting,
+    images,
     inspecting,
     jobs,
     profiles,
@@ -25,7 +26,7 @@ from mem1_mcp.stores.elasticsearch.connection import Cluster, Connection
 from mem1_mcp.stores.elasticsearch.indices import Indices
 from mem1_mcp.stores.elasticsearch.ledgers import Ledgers
 from mem1_mcp.stores.elasticsearch.spaces import Space
-from mem1_mcp.types import Vectors
+from mem1_mcp.types import IMAGE_KINDS, Vectors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         Confirmation,
         Forgotten,
         Health,
+        ImageFile,
         Indexed,
         Job,
         JobKind,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
         Refreshed,
         Rhythm,
         Scope,
+        Seen,
         Selected,
         Selection,
         Statistics,
@@ -79,7 +82,7 @@ class ElasticsearchStore:
     async def append(self, user: str, call: Call) -> Appended:
         """See ``Store.append``."""
         arrival = appending.Arrival(self._indices, call, self._clock(), self._space)
-        return await appending.append(self._ledgers, user, arrival)
+        return await appending.append(self._ledgers, user, arrival, self._clock)
 
     async def statistics(self, user: str, terms: Sequence[str]) -> Statistics:
         """See ``Store.statistics``."""
@@ -175,6 +178,28 @@ class ElasticsearchStore:
         now = self._clock()
         await summaries.keep(self._indices, self._ledgers, job, kept, (now, now + lease_ms))
 
+    async def image_file(self, user: str, place: int) -> ImageFile | None:
+        """See ``Store.image_file``."""
+        return await images.file(self._indices, await self._ledgers.read(user), place)
+
+    async def thumbnails(self, user: str, places: Collection[int]) -> Mapping[int, bytes]:
+        """See ``Store.thumbnails``."""
+        return await images.thumbnails(self._indices, await self._ledgers.read(user), places)
+
+    async def unseen(self, job: Job) -> tuple[int, ImageFile] | None:
+        """See ``Store.unseen``."""
+        ledger = await self._ledgers.read(job.user)
+        return await images.unseen(self._indices, ledger, job.kind, self._clock())
+
+    async def count_unseen(self, user: str, kind: JobKind) -> int:
+        """See ``Store.count_unseen``."""
+        return await images.count_unseen(self._indices, await self._ledgers.read(user), kind)
+
+    async def keep_seen(self, job: Job, place: int, seen: Seen, lease_ms: int) -> None:
+        """See ``Store.keep_seen``."""
+        now = self._clock()
+        await images.keep_seen(self._indices, self._ledgers, job, place, seen, (now, now + lease_ms))
+
     async def template(self) -> str | None:
         """See ``Store.template``."""
         return await shared.template(self._indices)
@@ -228,6 +253,8 @@ class ElasticsearchStore:
     async def ask_for_job(self, user: str, kind: JobKind) -> None:
         """See ``Store.ask_for_job``."""
         now = self._clock()
+        if kind in IMAGE_KINDS:
+            await images.try_again(self._indices, self._ledgers, user, kind)
 
         async def asked(ledger: Ledger) -> tuple[Ledger, None]:
             return jobs.ask(ledger, kind, now), None

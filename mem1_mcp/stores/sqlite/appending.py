@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from mem1_mcp.errors import RequestIdReusedError
-from mem1_mcp.stores.sqlite import jobs, summaries
+from mem1_mcp.stores.sqlite import images, jobs, summaries
 from mem1_mcp.stores.sqlite.scoping import visible_calls
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
 from mem1_mcp.types import ROLES, Appended, Tail, label, place_of
@@ -123,6 +123,9 @@ def _add_messages(
     db.executemany("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
     if long := [row[0] for row, (message, _) in zip(rows, call.messages, strict=True) if message.long]:
         summaries.note(db, long, call.arrived_at)
+    if any(message.image for message, _ in call.messages):
+        placed = ((row[0], message) for row, (message, _) in zip(rows, call.messages, strict=True))
+        images.keep(db, placed, call.arrived_at)
     db.executemany("INSERT INTO words(rowid, terms) VALUES (?, ?)", [(r[0], r[9]) for r in rows])
     if db.execute("SELECT terms_version FROM state").get > TERMS_VERSION:
         # Beside a newer program; that one has to index these again.

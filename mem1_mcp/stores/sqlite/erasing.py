@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 # and words in them. Either holds the write lock for some 100 ms, but for a message that is longer.
 _AT_ONCE, _WORDS_AT_ONCE = 100, 2_000
 _SLICE, _WORDS_IN_SLICE = 500, 30_000
+# An image's bytes are wiped too: so many of them take as long as a word.
+_BYTES_A_WORD = 400
+COST = (
+    f"length + coalesce((SELECT size / {_BYTES_A_WORD} FROM images WHERE images.place = messages.place), 0)"
+)
 _MERGED_PAGES = 400  # of the index, a step: some 40 ms
 
 # The progress of the job: the index has been cancelled in and must be merged; it is being merged.
@@ -143,7 +148,7 @@ def _take_slice(db: apsw.Connection, condition: str, values: tuple[int, ...]) ->
     rows: list[Any] = []
     words = 0
     for row in db.execute(
-        f"SELECT place, terms, name, call, length FROM messages WHERE {condition} LIMIT {_SLICE}", values
+        f"SELECT place, terms, name, call, {COST} FROM messages WHERE {condition} LIMIT {_SLICE}", values
     ):
         rows.append(row[:4])
         words += row[4]

@@ -134,7 +134,7 @@ class UserFiles:
                 asked = self._must_ask(db, kinds, now)
                 if asked or jobs.is_due(db, kinds, now):
                     return True
-                return False if asked is not None or jobs.told(db) else None
+                return False if asked is not None or jobs.are_there(db) else None
             finally:
                 db.close()
 

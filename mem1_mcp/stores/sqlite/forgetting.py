@@ -110,16 +110,15 @@ def _evidence_taken(db: apsw.Connection, selection: Selection, mark: Mark) -> fr
 def _take_places(db: apsw.Connection, selection: Selection) -> int:
     condition, values = _selected(db, selection, Mark(0, 0))
     rows: list[Any] = db.execute(
-        f"SELECT place, call, topic, length FROM messages WHERE {condition}", values
+        f"SELECT place, call, topic, length, {erasing.COST} FROM messages WHERE {condition}", values
     ).fetchall()
     places = [row[0] for row in rows]
-    words = sum(row[3] for row in rows)
-    if erasing.is_little(len(rows), words):
+    if erasing.is_little(len(rows), sum(row[4] for row in rows)):
         erasing.take_at_once(db, places)
     else:
         db.executemany("INSERT INTO hidden_places(place) VALUES (?)", [(place,) for place in places])
     db.executemany("UPDATE topics SET messages = messages - 1 WHERE id = ?", [(row[2],) for row in rows])
-    _count_off(db, len(rows), words)
+    _count_off(db, len(rows), sum(row[3] for row in rows))
     _forget_calls(db, {row[1] for row in rows}, set(places))
     return len(rows)
 

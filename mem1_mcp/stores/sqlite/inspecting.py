@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import apsw
 
 from mem1_mcp.errors import StoreError
-from mem1_mcp.stores.sqlite import embedding, jobs, refreshing, schema, shared
+from mem1_mcp.stores.sqlite import embedding, images, jobs, refreshing, schema, shared
 from mem1_mcp.stores.sqlite.connection import write_a_page
 from mem1_mcp.stores.sqlite.reindexing import beside_a_newer_program
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
@@ -41,11 +41,13 @@ def health(file: DatabaseFile) -> Health:
         messages, rounds = db.execute("SELECT messages, rounds FROM state").get
         facts += [("messages", str(messages)), ("rounds", str(rounds))]
         facts += embedding.told(db)
+        facts += images.told(db)
         facts += refreshing.told(db)
         facts += jobs.told(db)
         parked = db.execute("SELECT kind, error FROM jobs WHERE due_at IS NULL")
         problems += [f"The job {kind} was given up: {error}" for kind, error in parked]
         problems += refreshing.problems(db)
+        problems += images.problems(db)
     with file.writing() as db:
         write_a_page(db)
         facts.append(("writable", "yes"))

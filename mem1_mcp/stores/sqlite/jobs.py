@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mem1_mcp.errors import LeaseLostError
 from mem1_mcp.text.terms import VERSION as TERMS_VERSION
-from mem1_mcp.types import Job
+from mem1_mcp.types import IMAGE_KINDS, Job
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -121,12 +121,19 @@ def postpone(
     )
 
 
+def are_there(db: apsw.Connection) -> bool:
+    """Whether there is any job, due or not."""
+    return db.execute("SELECT 1 FROM jobs LIMIT 1").get is not None
+
+
 def told(db: apsw.Connection) -> list[tuple[str, str]]:
     """Describe the jobs that wait or are under way, for a person."""
     rows = db.execute("SELECT kind, due_at, attempts, error, owner FROM jobs ORDER BY kind")
     described = []
     for kind, due_at, attempts, error, owner in rows:
         state = "parked" if due_at is None else "under way" if owner is not None else "waiting"
+        if kind in IMAGE_KINDS and state == "waiting" and not error:
+            continue  # for a program that can do it, which need not come
         times = f"failed {attempts} times: " if attempts else ""
         failed = f", {times}{error}" if error else ""
         described.append((f"job {kind}", f"{state}{failed}"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from mem1_mcp.stores.sqlite import images
 from mem1_mcp.stores.sqlite.scoping import conditions, visible
 from mem1_mcp.stores.sqlite.words import SUMMED, WORDS, words_of
 from mem1_mcp.types import (
@@ -68,6 +69,7 @@ def _ranges(places: Sequence[int], reach: int) -> list[tuple[int, int]]:
 def messages(db: apsw.Connection, places: Sequence[int]) -> tuple[Stored, ...]:
     """Read messages by place, in the order asked."""
     hidden = visible(db)
+    known, beside = images.known(db, places), images.beside(db, places)
     rows = db.execute(
         f"SELECT messages.place, topics.name, role, messages.name, messages.said_at, {WORDS},"
         " iif(summarised, content, NULL), calls.metadata"
@@ -86,6 +88,8 @@ def messages(db: apsw.Connection, places: Sequence[int]) -> tuple[Stored, ...]:
             content=words_of(words),
             metadata={} if metadata is None else json.loads(metadata),
             summary=summary,
+            image=known.get(place),
+            images=beside.get(place, ()),
         )
         for place, topic, role, name, said_at, words, summary, metadata in rows
     )

@@ -127,3 +127,26 @@ def m003_refreshes_and_summaries(db: apsw.Connection, _user: str) -> None:
         UPDATE state SET oldest_writer = 3;
         """
     )
+
+
+@migration
+def m004_images(db: apsw.Connection, _user: str) -> None:
+    """Images: what is known of each, and the bytes, equal ones once; see ``images``."""
+    db.execute(
+        """
+        -- Each is a message too. `about` is what does not change of it.
+        CREATE TABLE images(
+            place INTEGER PRIMARY KEY, beside INTEGER, digest TEXT, size INTEGER NOT NULL,
+            about TEXT NOT NULL, ocr TEXT, caption TEXT, ocr_trouble TEXT, caption_trouble TEXT) STRICT;
+        CREATE INDEX images_beside ON images(beside);
+        CREATE INDEX images_digest ON images(digest);
+        CREATE TABLE image_files(
+            digest TEXT PRIMARY KEY, media_type TEXT NOT NULL, width INTEGER NOT NULL,
+            height INTEGER NOT NULL, data BLOB NOT NULL, thumbnail BLOB NOT NULL) STRICT;
+        CREATE TRIGGER images_of_erased AFTER DELETE ON messages
+            BEGIN DELETE FROM images WHERE place = old.place; END;
+        CREATE TRIGGER files_of_erased AFTER DELETE ON images
+            WHEN NOT EXISTS (SELECT 1 FROM images WHERE digest = old.digest)
+            BEGIN DELETE FROM image_files WHERE digest = old.digest; END;
+        """
+    )

@@ -37,11 +37,22 @@ def _without(db: apsw.Connection, topic: str, call: str) -> str:
     )
 
 
-def conditions(db: apsw.Connection, scope: Scope) -> tuple[str, tuple[object, ...]]:
-    """Write a scope's filters as a condition on messages; empty when they leave nothing out."""
+_IMAGES = "messages.place IN (SELECT place FROM images)"
+_BESIDE = "messages.place IN (SELECT place FROM images UNION SELECT beside FROM images)"
+
+
+def conditions(
+    db: apsw.Connection, scope: Scope, *, beside: bool = False
+) -> tuple[str, tuple[object, ...]]:
+    """Write a scope's filters as a condition on messages; empty when they leave nothing out.
+
+    Where it is images, ``beside`` lets the messages beside one in too.
+    """
     hidden = visible(db)
     parts = [hidden] if hidden else []
     values: list[object] = []
+    if scope.images:
+        parts.append(_BESIDE if beside else _IMAGES)
     if scope.topic is not None:
         parts.append("topic = (SELECT id FROM topics WHERE name = ?)")
         values.append(scope.topic)

@@ -131,7 +131,7 @@ def candidates(
     A term that more than ``many`` messages hold adds to what the rarer ones find; by itself it finds
     the newest, and what holds the other common terms too.
     """
-    condition, values = conditions(db, scope)
+    condition, values = conditions(db, scope, beside=True)
     worth = _on_days(db, days, condition, values, limit)
     sums = partial(_sums, db, weights, condition, values)
     scores, left = _rare_first(db, weights, None if condition else limit, many)
@@ -262,7 +262,7 @@ def _best_fitting(
 
 def _newest_in(db: apsw.Connection, scope: Scope, many: int) -> list[int]:
     """Return the places in scope that were said last, at most ``many``."""
-    condition, values = conditions(db, scope)
+    condition, values = conditions(db, scope, beside=True)
     source = "messages"
     if scope.metadata:
         # No index leads from a label to its messages, but its calls do.

@@ -16,6 +16,7 @@ from mem1_mcp.stores.sqlite import (
     embedding,
     erasing,
     forgetting,
+    images,
     inspecting,
     jobs,
     reading,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         Confirmation,
         Forgotten,
         Health,
+        ImageFile,
         Indexed,
         Job,
         JobKind,
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
         Refreshed,
         Rhythm,
         Scope,
+        Seen,
         Selected,
         Selection,
         Statistics,
@@ -198,6 +201,27 @@ class SqliteStore:
         now = self._clock()
         await self._write(job.user, lambda db: summaries.keep(db, job, kept, now, lease_ms))
 
+    async def image_file(self, user: str, place: int) -> ImageFile | None:
+        """See ``Store.image_file``."""
+        return await self._read(user, lambda db: images.file(db, place))
+
+    async def thumbnails(self, user: str, places: Collection[int]) -> Mapping[int, bytes]:
+        """See ``Store.thumbnails``."""
+        return await self._read(user, lambda db: images.thumbnails(db, places))
+
+    async def unseen(self, job: Job) -> tuple[int, ImageFile] | None:
+        """See ``Store.unseen``."""
+        return await self._read(job.user, lambda db: images.unseen(db, job))
+
+    async def count_unseen(self, user: str, kind: JobKind) -> int:
+        """See ``Store.count_unseen``."""
+        return await self._read(user, lambda db: images.count_unseen(db, kind))
+
+    async def keep_seen(self, job: Job, place: int, seen: Seen, lease_ms: int) -> None:
+        """See ``Store.keep_seen``."""
+        times = self._clock(), lease_ms
+        await self._write(job.user, lambda db: images.keep_seen(db, job, place, seen, times))
+
     async def template(self) -> str | None:
         """See ``Store.template``."""
         return await self._read_shared(shared.template)
@@ -233,7 +257,12 @@ class SqliteStore:
     async def ask_for_job(self, user: str, kind: JobKind) -> None:
         """See ``Store.ask_for_job``."""
         now = self._clock()
-        await self._write(user, lambda db: jobs.ask(db, kind, now))
+
+        def ask(db: apsw.Connection) -> None:
+            images.try_again(db, kind)
+            jobs.ask(db, kind, now)
+
+        await self._write(user, ask)
 
     async def hold_job(self, job: Job, lease_ms: int) -> None:
         """See ``Store.hold_job``."""

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from mem1_mcp.errors import InvalidRequestError, SettingsError
-from mem1_mcp.text.names import check_name
+from mem1_mcp.errors import SettingsError
+from mem1_mcp.settings import values
 from mem1_mcp.types import Rhythm
 
 if TYPE_CHECKING:
@@ -31,145 +29,27 @@ PREFIX = "MEM1_"
 _NOT_OURS = ("MEM1_TEST_",)
 
 
-def default_memory_dir() -> Path:
-    """Return where memories are kept when nothing is said.
-
-    On Windows the home folder: packaged desktop programs see another AppData than everybody else,
-    and two hosts would keep two memories.
-    """
-    if sys.platform == "win32":
-        return Path.home() / ".mem1-mcp"
-    from platformdirs import user_data_path  # not needed where a folder is set
-
-    return user_data_path("mem1-mcp", appauthor=False)
-
-
-def _expanded(path: Path) -> Path:
-    try:
-        expanded = path.expanduser()
-    except RuntimeError:
-        raise ValueError("names a home folder that can't be found") from None
-    if not expanded.is_absolute():
-        raise ValueError("must be an absolute path: hosts start servers in folders of their own")
-    return expanded
-
-
-def _known_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError("must be an IANA name such as Asia/Shanghai or Europe/London") from error
-    return name
-
-
-def _name(text: str) -> str:
-    try:
-        return check_name(text)
-    except InvalidRequestError as error:
-        raise ValueError(str(error)) from None
-
-
-def _split(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part for part in (each.strip() for each in value.split(",")) if part)
-    return value
-
-
-def _hosts(given: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(_host(each) for each in given)
-
-
-def _host(text: str) -> str:
-    if text.count(":") > 1 and not text.startswith("["):
-        text = f"[{text}]"  # IPv6, as it is written in a URL
-    if not _HOST.fullmatch(text):
-        raise ValueError(
-            f"{text!r} must be a name or address with or without a port, such as ai.example.com"
-        )
-    return text
-
-
-def _urls(given: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(_url(each) for each in given)
-
-
-def _url(text: str) -> str:
-    scheme, _, rest = text.rstrip("/").rpartition("://")
-    host, _, path = rest.partition("/")
-    if (scheme or "http") not in ("http", "https") or not _HOST.fullmatch(host) or path:
-        raise ValueError(
-            "each must be scheme, name and port, such as https://es.example.com:9200; user and password go "
-            "into MEM1_ES_USER and MEM1_ES_PASSWORD"
-        )
-    port = "" if re.search(r":\d+$", host) else ":9200"
-    return f"{scheme or 'http'}://{host}{port}"
-
-
-def _endpoint(text: str) -> str:
-    scheme, _, rest = text.rstrip("/").partition("://")
-    host, _, _ = rest.partition("/")
-    if scheme not in ("http", "https") or not _HOST.fullmatch(host):
-        raise ValueError("must be a URL such as http://127.0.0.1:11434/v1; a key goes into its own setting")
-    return text.rstrip("/")
-
-
-def _file(path: Path) -> Path:
-    if not (expanded := _expanded(path)).is_file():
-        raise ValueError("is no file")
-    return expanded
-
-
-def _fingerprint(text: str) -> str:
-    if not _FINGERPRINT.fullmatch(text):
-        raise ValueError("must be a SHA-256 fingerprint: 64 hexadecimal digits, with or without colons")
-    return text
-
-
-def _index_name(text: str) -> str:
-    if not _INDEX_NAME.fullmatch(text):
-        raise ValueError(
-            "may hold small letters, digits, `-`, `_` and `.`, begin with a letter or digit, and have 100 "
-            "characters at most"
-        )
-    return text
-
-
-def _origins(given: tuple[str, ...]) -> tuple[str, ...]:
-    for each in given:
-        if not _ORIGIN.fullmatch(each.rstrip("/")):
-            raise ValueError(f"{each!r} must be scheme and name, such as https://chat.example.com")
-    return given
-
-
-_HOST = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
-_FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31}")
-_PASSWORD_IN_URL = re.compile(r"//[^/\s]*@")
-_INDEX_NAME = re.compile(r"(?:[a-z0-9][a-z0-9_.-]{0,99})?")
-_ORIGIN = re.compile(rf"https?://{_HOST.pattern}")
-_Several = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-
-
 class Settings(BaseSettings):
     """What a person can set, with its default and its effect."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
-    memory_dir: Annotated[Path, AfterValidator(_expanded)] = Field(
-        default_factory=default_memory_dir,
+    memory_dir: values.Folder = Field(
+        default_factory=values.default_memory_dir,
         description="Folder that holds all memories, one file a user, and the tokens. Absolute; `~` is "
         "your home.",
     )
-    user_id: Annotated[str, AfterValidator(_name)] = Field(
+    user_id: values.Name = Field(
         default="default",
         description="Whose memory this server serves over stdio; over HTTP with `--no-auth`, or with the "
         "token that the first start makes.",
     )
-    topic_id: Annotated[str, AfterValidator(_name)] | None = Field(
+    topic_id: values.Name | None = Field(
         None,
         description="Topic of calls that name none. Unset: `remember` uses `default`, `recall` "
         "searches all topics.",
     )
-    timezone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
+    timezone: values.Zone | None = Field(
         None,
         description="IANA time zone for dates shown and asked for, such as `Asia/Shanghai`. Unset: "
         "this machine's.",
@@ -179,7 +59,7 @@ class Settings(BaseSettings):
         description="Where memories are kept: `sqlite`, files on this machine, or `elasticsearch`. Unset: "
         "`elasticsearch` where `MEM1_ES_HOSTS` is set, else `sqlite`.",
     )
-    es_hosts: Annotated[_Several, AfterValidator(_urls)] = Field(
+    es_hosts: values.Urls = Field(
         (),
         description="Elasticsearch nodes, with commas between, such as "
         "`https://es1.example.com:9200,https://es2.example.com:9200`.",
@@ -190,17 +70,17 @@ class Settings(BaseSettings):
         None,
         description="API key of the cluster, as Elasticsearch encodes it, instead of user and password.",
     )
-    es_ca_file: Annotated[Path, AfterValidator(_file)] | None = Field(
+    es_ca_file: values.File | None = Field(
         None, description="Certificate of the authority that signed the cluster's, a PEM file."
     )
-    es_fingerprint: Annotated[str, AfterValidator(_fingerprint)] | None = Field(
+    es_fingerprint: values.Fingerprint | None = Field(
         None,
         description="SHA-256 fingerprint of the cluster's certificate, where there is no CA file.",
     )
-    es_prefix: Annotated[str, AfterValidator(_index_name)] = Field(
+    es_prefix: values.IndexName = Field(
         "", description="What the names of all indices begin with, such as `mcp-`."
     )
-    es_index: Annotated[str, AfterValidator(_index_name)] = Field(
+    es_index: values.IndexName = Field(
         "conversation_history",
         description="Name of the index of messages, an alias; after `MEM1_ES_PREFIX`.",
     )
@@ -220,7 +100,7 @@ class Settings(BaseSettings):
         "the folder of an ONNX model. Unset: `text-embedding-3-small`, or "
         "`sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2`.",
     )
-    embeddings_base_url: Annotated[str, AfterValidator(_endpoint)] | None = Field(
+    embeddings_base_url: values.Endpoint | None = Field(
         None,
         description="Address of the endpoint for `openai`, such as `http://127.0.0.1:11434/v1`. Unset: "
         "OpenAI's own, which gets what is remembered.",
@@ -237,7 +117,7 @@ class Settings(BaseSettings):
         description="Language model that keeps the profile current and sums up long replies, as its "
         "endpoint names it, such as `qwen3:8b`. Unset: the profile holds what hosts tell as facts.",
     )
-    llm_base_url: Annotated[str, AfterValidator(_endpoint)] | None = Field(
+    llm_base_url: values.Endpoint | None = Field(
         None,
         description="Address of its endpoint with OpenAI's API, such as `http://127.0.0.1:11434/v1`. "
         "Unset: OpenAI's own, which gets what is remembered.",
@@ -269,6 +149,35 @@ class Settings(BaseSettings):
         description="Sections of the profile: `general`, `public_opinion` (`舆情`), `ecommerce` (`电商`), "
         "`medical` (`医疗`), or the path of a file of your own. The first choice holds for the store.",
     )
+    image_roots: values.Folders = Field(
+        default_factory=lambda: (Path.home(),),
+        description="Folders whose images `remember` may open by path, with commas between; hidden ones in "
+        "them never. `none`: no path is opened.",
+    )
+    max_image_bytes: Annotated[int, Field(ge=10_000, le=11 * 1024 * 1024)] = Field(
+        10 * 1024 * 1024, description="Largest image that is kept, in bytes; 40 million pixels in any case."
+    )
+    ocr: Literal["auto", "none"] = Field(
+        "auto",
+        description="`auto` reads the text in images, Chinese and English, on this machine, where "
+        "`mem1-mcp[ocr]` is installed.",
+    )
+    vl_provider: Literal["openai", "qwen", "doubao"] = Field(
+        "openai",
+        description="Whose endpoint the vision model is asked at where `MEM1_VL_BASE_URL` is unset: "
+        "OpenAI's, DashScope's (`qwen`) or Volcengine's (`doubao`).",
+    )
+    vl_model: str | None = Field(
+        None,
+        description="Vision model that says what images show, as its endpoint names it, such as "
+        "`qwen2.5vl:7b`. Unset: images are found by their descriptions and the text in them.",
+    )
+    vl_base_url: values.Endpoint | None = Field(
+        None,
+        description="Address of its endpoint with OpenAI's API, such as `http://127.0.0.1:11434/v1`. It "
+        "gets the images.",
+    )
+    vl_api_key: SecretStr | None = Field(None, description="Key for that endpoint.")
     save_assistant_messages: bool = Field(
         True,  # noqa: FBT003
         description="Keep what the assistant said. `false`: the user's side only.",
@@ -287,12 +196,12 @@ class Settings(BaseSettings):
     http_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
         8765, description="Port that `mem1-mcp serve --http` listens on; `0` takes a free one."
     )
-    allowed_hosts: Annotated[_Several, AfterValidator(_hosts)] = Field(
+    allowed_hosts: values.Hosts = Field(
         (),
         description="Further names that the HTTP server may be reached by, with commas between: its own "
         "behind a proxy, such as `memory.example.com`.",
     )
-    allowed_origins: Annotated[_Several, AfterValidator(_origins)] = Field(
+    allowed_origins: values.Origins = Field(
         (),
         description="Web pages that a proxy serves together with the HTTP server, with commas between, "
         "such as `https://chat.example.com`. Pages of other origins get no answer.",
@@ -329,6 +238,9 @@ class Settings(BaseSettings):
     recall_description: str | None = Field(
         None, description="Replaces the text that tells the model when to call `recall`."
     )
+    search_images_description: str | None = Field(
+        None, description="Replaces the text that tells the model when to call `search_images`."
+    )
     list_topics_description: str | None = Field(
         None, description="Replaces the text that tells the model when to call `list_topics`."
     )
@@ -355,6 +267,11 @@ class Settings(BaseSettings):
         return self.storage_backend or ("elasticsearch" if self.es_hosts else "sqlite")
 
     @property
+    def vision_base_url(self) -> str | None:
+        """Where the vision model is asked; ``None`` is OpenAI itself."""
+        return self.vl_base_url or values.VISION[self.vl_provider]
+
+    @property
     def rhythm(self) -> Rhythm | None:
         """When profiles are refreshed; ``None`` where they are not by themselves."""
         if self.llm_model is None or not self.auto_update_profile:
@@ -379,11 +296,11 @@ def load(**given: object) -> Settings:
     except ValidationError as error:
         wrong = "; ".join(
             f"{PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg'].removeprefix('Value error, ')}"
-            f" (it is {_PASSWORD_IN_URL.sub('//…@', repr(problem['input']))})"
+            f" (it is {values.PASSWORD_IN_URL.sub('//…@', repr(problem['input']))})"
             for problem in error.errors(include_url=False)
         )
         raise SettingsError(f"Check the server's environment. {wrong}.") from None
-    clash = _wrong_in_embeddings(loaded) or _wrong_in_model(loaded)
+    clash = _wrong_in_embeddings(loaded) or _wrong_in_model(loaded) or _wrong_in_vision(loaded)
     if loaded.backend == "elasticsearch":
         clash = _wrong_together(loaded) or clash
     if clash:
@@ -419,6 +336,22 @@ def _wrong_in_model(given: Settings) -> str | None:
         return (
             "MEM1_LLM_BASE_URL: MEM1_LLM_MODEL needs it, or MEM1_LLM_API_KEY for OpenAI itself; set it to "
             "an endpoint such as http://127.0.0.1:11434/v1"
+        )
+    return None
+
+
+def _wrong_in_vision(given: Settings) -> str | None:
+    """Say what can't be used beside the choice of a vision model."""
+    own = given.vl_base_url or given.vl_api_key
+    if own and not given.vl_model:
+        return (
+            "MEM1_VL_MODEL: MEM1_VL_BASE_URL or _API_KEY is set without it; name the model that is to see "
+            "the images there, such as qwen2.5vl:7b"
+        )
+    if given.vl_model and not own:
+        return (
+            "MEM1_VL_BASE_URL: MEM1_VL_MODEL needs it, or MEM1_VL_API_KEY for the endpoint of "
+            "MEM1_VL_PROVIDER; set it to an endpoint such as http://127.0.0.1:11434/v1"
         )
     return None
 

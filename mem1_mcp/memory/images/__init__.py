@@ -1,0 +1,1 @@
+"""Images: how they come in, and what tells what they show."""

@@ -1,0 +1,276 @@
+"""Which paths are opened for images: what a model that was talked into it can't get at."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mem1_mcp.errors import InvalidRequestError
+from mem1_mcp.memory.images.opening import read_file
+from tests.image_files import a_png
+
+MOST = 200_000
+SECRET = b"ZQSECRET"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder that images may be read from; beside it lies one that they may not."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "door.png").write_bytes(a_png())
+    outside = tmp_path / "elsewhere"
+    outside.mkdir()
+    (outside / "secret.png").write_bytes(a_png("blue"))
+    (outside / "secret.txt").write_bytes(SECRET)
+    return folder
+
+
+def refused(path: str | Path, *roots: Path, most: int = MOST) -> str:
+    with pytest.raises(InvalidRequestError) as raised:
+        read_file(str(path), roots, most)
+    words = str(raised.value)
+    assert SECRET.decode() not in words
+    assert "root:" not in words
+    return words
+
+
+def test_an_image_under_a_root_is_read_byte_for_byte(root: Path) -> None:
+    assert read_file(str(root / "door.png"), [root], MOST) == a_png()
+    deep = root / "2026" / "五月 trip"
+    deep.mkdir(parents=True)
+    (deep / "图 1.PNG").write_bytes(a_png("green"))
+    assert read_file(str(deep / ".." / "五月 trip" / "图 1.PNG"), [root], MOST) == a_png("green")
+
+
+def test_several_folders_may_be_named_and_some_may_not_be_there(root: Path, tmp_path: Path) -> None:
+    roots = [tmp_path / "gone", root, tmp_path / "elsewhere"]
+
+    assert read_file(str(tmp_path / "elsewhere" / "secret.png"), roots, MOST) == a_png("blue")
+
+
+def test_without_folders_nothing_is_opened(root: Path) -> None:
+    assert "MEM1_IMAGE_ROOTS" in refused(root / "door.png")
+
+
+def test_the_home_folder_may_be_written_short(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(root))
+    monkeypatch.setenv("USERPROFILE", str(root))
+
+    assert read_file("~/door.png", [root], MOST) == a_png()
+    assert "outside" in refused("~/../elsewhere/secret.png", root)
+
+
+def test_a_link_inside_is_followed(root: Path) -> None:
+    (root / "link.png").symlink_to(root / "door.png")
+
+    assert read_file(str(root / "link.png"), [root], MOST) == a_png()
+
+
+def test_a_hard_link_is_a_file_like_any_other(root: Path, tmp_path: Path) -> None:
+    os.link(tmp_path / "elsewhere" / "secret.png", root / "hard.png")
+
+    assert read_file(str(root / "hard.png"), [root], MOST) == a_png("blue")
+
+
+URLS = [
+    "http://127.0.0.1:9/x.png",
+    "HTTP://127.0.0.1:9/x.png",
+    " https://example.com/x.png",
+    "https:/example.com/x.png",
+    "ftp://example.com/x.png",
+    "data:image/png;base64,AAAA",
+    "gopher://127.0.0.1:70/x",
+    "\thttp://127.0.0.1/x.png",
+    "//example.com/share/x.png",
+    "\\\\example.com\\share\\x.png",
+    "\\\\?\\C:\\x.png",
+    "\\\\.\\pipe\\x",
+    "smb://example.com/x.png",
+    "jar:file:///x.png",
+]
+
+
+_SOCKETS: list[str] = []
+# Python tells of every socket that is made and every name that is looked up.
+sys.addaudithook(lambda event, _: _SOCKETS.append(event) if event.startswith("socket.") else None)
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_no_address_is_fetched(root: Path, url: str) -> None:
+    _SOCKETS.clear()
+
+    assert any(word in refused(url, root, Path("/")) for word in ("address", "machine", "control"))
+    assert _SOCKETS == []
+
+
+def test_the_trap_for_sockets_does_catch_one() -> None:
+    _SOCKETS.clear()
+    socket.socket().close()
+    assert _SOCKETS
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "FILE:/etc/passwd", " file://localhost/etc/passwd"])
+def test_a_file_address_is_refused_with_the_cure(root: Path, url: str) -> None:
+    assert "give the plain path" in refused(url, root)
+
+
+def through_a_folder(root: Path) -> Path:
+    (root / "way").symlink_to(root.parent / "elsewhere")
+    return root / "way" / "secret.png"
+
+
+def by_a_link(root: Path) -> Path:
+    (root / "link.png").symlink_to(root.parent / "elsewhere" / "secret.png")
+    return root / "link.png"
+
+
+def by_links_to_links(root: Path) -> Path:
+    by_a_link(root)
+    (root / "twice.png").symlink_to("link.png")
+    return root / "twice.png"
+
+
+def in_a_circle(root: Path) -> Path:
+    (root / "a.png").symlink_to("b.png")
+    (root / "b.png").symlink_to("a.png")
+    return root / "a.png"
+
+
+def a_pipe(root: Path) -> Path:
+    os.mkfifo(root / "pipe.png")
+    return root / "pipe.png"
+
+
+def a_socket(root: Path) -> Path:
+    path = root / "s.png"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.path.relpath(path))  # a whole one would be too long
+    return path
+
+
+def a_link_to_a_device(root: Path) -> Path:
+    (root / "zero.png").symlink_to("/dev/zero")
+    return root / "zero.png"
+
+
+def a_renamed_text(root: Path) -> Path:
+    (root / "text.png").write_bytes(SECRET * 9)
+    return root / "text.png"
+
+
+def a_renamed_archive(root: Path) -> Path:
+    (root / "zip.png").write_bytes(b"PK\x03\x04" + SECRET)
+    return root / "zip.png"
+
+
+def a_vector_image(root: Path) -> Path:
+    (root / "x.svg").write_text(
+        "<svg xmlns='http://www.w3.org/2000/svg'><image href='file:///etc/passwd'/></svg>"
+    )
+    return root / "x.svg"
+
+
+def an_empty_file(root: Path) -> Path:
+    (root / "empty.png").touch()
+    return root / "empty.png"
+
+
+def a_large_one_with_holes(root: Path) -> Path:
+    with (root / "large.png").open("wb") as written:
+        written.write(a_png()[:8])
+        written.truncate(1 << 40)
+    return root / "large.png"
+
+
+def in_a_hidden_folder(root: Path) -> Path:
+    (root / ".ssh").mkdir()
+    (root / ".ssh" / "door.png").write_bytes(a_png())
+    return root / ".ssh" / "door.png"
+
+
+def a_hidden_file(root: Path) -> Path:
+    (root / ".door.png").write_bytes(a_png())
+    return root / ".door.png"
+
+
+def in_capitals(root: Path) -> str:
+    return str(root / "door.png").upper()
+
+
+def an_endless_path(root: Path) -> str:
+    return f"{root}/{'d/' * 2000}x.png"
+
+
+PROBES: list[tuple[str | Callable[[Path], str | Path], str]] = [
+    ("/etc/passwd", "outside"),
+    ("/etc/../etc/./passwd", "outside"),
+    ("/dev/zero", "outside"),
+    ("/dev/urandom", "outside"),
+    ("/proc/self/environ", "outside"),
+    ("/proc/self/root/etc/passwd", "outside"),
+    ("{root}/../elsewhere/secret.png", "outside"),
+    ("{root}/../elsewhere/secret.txt", "outside"),
+    ("{root}-not/door.png", "outside"),
+    ("{root}/door.png\0", "control character"),
+    ("{root}/door\0.png", "control character"),
+    ("{root}/door.png\n", "control character"),
+    ("door.png", "relative"),
+    ("../../../../etc/passwd", "relative"),
+    ("~root/x.png", "outside"),
+    ("~nobody-of-this-name/x.png", "can't be followed"),
+    ("", "empty"),
+    ("   ", "empty"),
+    ("{root}", "no file"),
+    ("{root}/", "no file"),
+    ("{root}/none.png", "there is no file"),
+    ("{root}/" + "n" * 300, "can't be"),
+    (an_endless_path, "there is no file"),
+    (in_capitals, "outside"),
+    (through_a_folder, "outside"),
+    (by_a_link, "outside"),
+    (by_links_to_links, "outside"),
+    (in_a_circle, "can't be"),
+    (a_link_to_a_device, "outside"),
+    (a_pipe, "no file"),
+    (a_socket, "no file"),
+    (a_renamed_text, "is no PNG"),
+    (a_renamed_archive, "is no PNG"),
+    (a_vector_image, "is no PNG"),
+    (an_empty_file, "empty"),
+    (a_large_one_with_holes, "1048576.0 MiB"),
+    (in_a_hidden_folder, "hidden folder"),
+    (a_hidden_file, "hidden folder"),
+]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes, devices and links of Unix")
+@pytest.mark.parametrize(("probe", "words"), PROBES)
+def test_a_path_that_is_no_image_of_the_user_is_refused(
+    root: Path, probe: str | Callable[[Path], str | Path], words: str
+) -> None:
+    path = probe.format(root=root) if isinstance(probe, str) else probe(root)
+
+    assert words in refused(path, root)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and devices of Unix")
+@pytest.mark.parametrize(
+    "path",
+    ["/etc/passwd", "/etc/hostname", "/dev/zero", "/dev/urandom", "/dev/stdin", "/proc/self/environ"],
+)
+def test_also_where_everything_may_be_opened_only_images_are(path: str) -> None:
+    refused(path, Path("/"))
+
+
+def test_one_byte_more_than_may_be_is_refused(root: Path) -> None:
+    (root / "large.png").write_bytes(a_png().ljust(MOST + 1, b"\0"))
+    (root / "just.png").write_bytes(a_png().ljust(MOST, b"\0"))
+
+    assert "MEM1_MAX_IMAGE_BYTES" in refused(root / "large.png", root)
+    assert len(read_file(str(root / "just.png"), [root], MOST)) == MOST
