@@ -122,7 +122,7 @@ async def test_without_a_query_the_latest_images_come_newest_first(host: Host, c
     lines = [line.rpartition(" ")[2] for line in text.splitlines() if line.startswith("[")]
     assert lines == ["3", "2", "1"]
     assert "Latest images, newest first" in text
-    assert "1 more: limit" in text
+    assert "1 more; a higher limit shows them" in text
 
 
 async def test_nothing_found_is_said(host: Host) -> None:
