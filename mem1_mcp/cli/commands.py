@@ -150,7 +150,7 @@ async def _health(chosen: settings.Settings) -> Health:
     async with app.open_memory(chosen) as memory:
         found = [await memory.health(chosen.user_id), await _template_told(memory)]
         found.append(await _model_told(memory.model))
-        found.append(await _eyes_told(memory))
+        found.append(await _eyes_told(memory, chosen))
     # Two may say the same: that a file can't be read.
     problems = dict.fromkeys(problem for each in found for problem in each.problems)
     return Health(tuple(fact for each in found for fact in each.facts), tuple(problems))
@@ -174,9 +174,11 @@ async def _model_told(model: Model | None) -> Health:
     return await _answers("model", model)
 
 
-async def _eyes_told(memory: Memory) -> Health:
+async def _eyes_told(memory: Memory, chosen: settings.Settings) -> Health:
     """Tell what looks at images."""
-    reading = "read on this machine" if memory.jobs.can_do("ocr") else 'not read; install "mem1-mcp[ocr]"'
+    reading = "read on this machine"
+    if not memory.jobs.can_do("ocr"):
+        reading = "not read; " + ("MEM1_OCR=none" if chosen.ocr == "none" else 'install "mem1-mcp[ocr]"')
     told = Health((("text in images", reading),))
     if memory.seeing is None:
         return Health(
