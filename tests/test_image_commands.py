@@ -24,7 +24,7 @@ BLIND = {"MEM1_OCR": "none"}
 async def remember(folder: Path, **more: Any) -> str:
     """Remember an image; return its id."""
     image = {"data": base64.b64encode(a_png("green")).decode(), "filename": "meadow.png", **more}
-    async with connected(folder, **BLIND) as host:
+    async with connected(folder, MEM1_OCR="none") as host:
         ids: list[str] = (await host.done("remember", images=[image], topic="walks"))["image_ids"]
     return ids[0]
 
@@ -99,7 +99,7 @@ async def test_a_vision_model_describes_what_waits_and_doctor_tells(
     assert "images 1, 1 files of 0.0 MB; text read in 0, captions of 1" in health
     assert "vision model seer at" in health
     assert "job ocr" not in health
-    async with connected(tmp_path, **BLIND) as host:
+    async with connected(tmp_path, MEM1_OCR="none") as host:
         hits = (await host.done("search_images", query="a morning with nobody"))["hits"]
     assert [hit["id"] for hit in hits] == [image]
 

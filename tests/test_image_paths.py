@@ -1,5 +1,7 @@
 """Which paths are opened for images: what a model that was talked into it can't get at."""
 
+# ruff: noqa: ASYNC240 - a test keeps nobody waiting
+
 from __future__ import annotations
 
 import os
@@ -11,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from mem1_mcp.errors import InvalidRequestError
+from mem1_mcp.memory import Keeping, Memory, Rules
 from mem1_mcp.memory.images.opening import read_file
+from mem1_mcp.protocols import Store
+from tests.conftest import HandClock, a_memory, host_of
 from tests.image_files import a_png
 
 MOST = 200_000
@@ -131,8 +136,8 @@ def by_a_link(root: Path) -> Path:
 
 
 def by_links_to_links(root: Path) -> Path:
-    by_a_link(root)
-    (root / "twice.png").symlink_to("link.png")
+    (root / "once.png").symlink_to(root.parent / "elsewhere" / "secret.png")
+    (root / "twice.png").symlink_to("once.png")
     return root / "twice.png"
 
 
@@ -274,3 +279,28 @@ def test_one_byte_more_than_may_be_is_refused(root: Path) -> None:
 
     assert "MEM1_MAX_IMAGE_BYTES" in refused(root / "large.png", root)
     assert len(read_file(str(root / "just.png"), [root], MOST)) == MOST
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes, devices and links of Unix")
+async def test_no_probe_stores_a_byte_or_opens_a_socket_through_the_tool(
+    store: Store, clock: HandClock, folder: Path, root: Path
+) -> None:
+    plain = a_memory(store, clock)
+    memory = Memory(store, clock, plain.zone, plain.jobs, Keeping(images=Rules((root,), MOST)))
+    paths = [*URLS, "file:///etc/passwd"]
+    for probe, _ in PROBES:
+        paths.append(probe.format(root=root) if isinstance(probe, str) else str(probe(root)))
+    async with host_of(memory) as host:
+        await host.done("remember", messages=[{"role": "user", "content": "the only thing"}])
+        before = sum(path.stat().st_size for path in folder.rglob("*"))
+        _SOCKETS.clear()
+        for path in paths:
+            refused_words = await host.refused("remember", images=[{"path": path, "description": "x"}])
+            assert "images[0].path: " in refused_words
+            assert "Nothing was saved" in refused_words
+
+        assert _SOCKETS == []
+        assert sum(path.stat().st_size for path in folder.rglob("*")) == before
+        assert (await host.done("search_images"))["hits"] == []
+        kept = await host.done("remember", images=[{"path": str(root / "door.png")}])
+        assert kept["image_ids"]
