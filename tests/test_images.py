@@ -269,3 +269,13 @@ async def test_thumbnails_of_an_answer_stay_within_their_budget(host: Host, tmp_
     assert len(links) == 12
     assert 3 <= len(thumbnails) < 12
     assert sum(len(base64.b64decode(each.data)) for each in thumbnails) <= 120_000
+
+
+async def test_an_image_lends_its_words_to_no_other(host: Host) -> None:
+    for words in ("a red door", "a green gate", "a blue fence"):
+        await host.done("remember", images=[{"description": words}])
+
+    found = await host.done("search_images", query="the green gate")
+
+    assert [hit["text"] for hit in found["hits"]] == ["a green gate"]
+    assert found["more"] == 0

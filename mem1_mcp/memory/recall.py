@@ -148,12 +148,14 @@ async def _rank(store: Store, asked: Recall, query: Query, vector: bytes | None)
     places = ranking.promising(candidates, narrow)
     if vector is None:
         windows = await store.windows(asked.scope, places, ranking.REACH)
-        return ranking.rank(windows, places, query.wanted, query.statistics)
+        return ranking.rank(windows, places, query.wanted, query.statistics, apart=asked.scope.images)
     near = await store.nearest(asked.scope, vector, narrow)
     places = list({*places, *(place + step for place in near for step in (-1, 0, 1))})
     windows = await store.windows(asked.scope, places, ranking.REACH)
     similarities = await store.similarities(asked.scope.user, vector, windows.places)
-    return ranking.rank(windows, places, query.wanted, query.statistics, similarities)
+    return ranking.rank(
+        windows, places, query.wanted, query.statistics, similarities, apart=asked.scope.images
+    )
 
 
 async def _latest(store: Store, asked: Recall, now: int, view: View) -> Recalled:

@@ -17,7 +17,7 @@ from functools import cache
 from itertools import accumulate, pairwise
 from math import fsum, log, sqrt
 from operator import mul
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from mem1_mcp.types import Period, Trait
 
@@ -60,6 +60,9 @@ _WEAK, _STANDS_OUT = 0.2, 2.5
 _NEAR_SHARES = (0.2, 0.3, 1.0, 0.3)  # what similarity counts 2 and 1 before, itself, 1 after
 # Longer messages say more, beyond what their terms say: length in terms, from and up to, and exponent.
 _SHORTEST, _USUAL, _LONGEST, _SAYS_MORE = 8, 15, 60, 0.1
+
+
+_Number = TypeVar("_Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +127,19 @@ def rank(
     wanted: Wanted,
     statistics: Statistics,
     similarities: Mapping[int, float] | None = None,
+    *,
+    apart: bool = False,
 ) -> list[Ranked]:
     """Order the places by what they and their context say, best first.
 
     Only eligible messages are returned; the others lend their context. Equal scores are ordered by
     time, the newest first. ``similarities`` are cosines of the question's vector with those of the
-    messages in the windows; with them also what shares no word with the question is returned.
+    messages in the windows; with them also what shares no word with the question is returned. ``apart``
+    where the eligible lend each other nothing, as images do that were sent one after the other.
     """
     if not windows.places:
         return []
-    line = _Line(windows, statistics)
+    line = _Line(windows, statistics, apart=apart)
     counted = [(term, line.counts(term.term)) for term in wanted.terms]
     chosen = frozenset(places)
     by_words: dict[int, float] = {}
@@ -202,12 +208,14 @@ def _with_nearest(scores: Mapping[int, float], near: Mapping[int, float]) -> dic
 class _Line:
     """The windows laid out in one row, neighbours side by side, strangers ``_GAP`` apart."""
 
-    def __init__(self, windows: Windows, statistics: Statistics) -> None:
+    def __init__(self, windows: Windows, statistics: Statistics, *, apart: bool) -> None:
         steps = (min(after - before, _GAP) for before, after in pairwise(windows.places))
         self.rows = list(accumulate(steps, initial=_GAP))
         size = self.rows[-1] + _GAP + 1
         self._terms = windows.terms
         self._lengths = [0] * size
+        rows = zip(self.rows, windows.eligible, strict=True)
+        self._lend_nothing = frozenset(row for row, eligible in rows if apart and eligible)
         self._shares = [_AFTER_STATEMENT] * (size + 1)
         for row, length, traits in zip(self.rows, windows.lengths, windows.traits, strict=True):
             self._lengths[row] = length
@@ -237,20 +245,33 @@ class _Line:
         for index, similarity in known:
             near[self.rows[index]] = similarity - mean
         return {
-            index: sum(map(mul, near[row - 2 : row + 2], _NEAR_SHARES))
+            index: sum(map(mul, self._heard(near[row - 2 : row + 2], row - 2, row), _NEAR_SHARES))
             for index, row in enumerate(self.rows)
         }
 
+    def _heard(self, around: list[_Number], first: int, row: int) -> list[_Number]:
+        """Take out what lies around a row, from ``first`` on, and lends it nothing."""
+        silent = self._lend_nothing
+        return [
+            value if at == row or at not in silent else value * 0
+            for at, value in enumerate(around, start=first)
+        ]
+
     def score(self, counted: Counted, row: int) -> float:
         """Return what the terms in and around a row are worth, each saturated."""
-        lengths = self._lengths[row - _BEFORE : row + _AFTER + 1]
+        first, behind = row - _BEFORE, row + _AFTER + 1
+        lengths = self._lengths[first:behind]
+        if self._lend_nothing:
+            lengths = self._heard(lengths, first, row)
         # The frequency that earns half of a term's weight: higher in long context.
         length = min(self._scale * sum(map(mul, lengths, _LENGTH_SHARES)), _LONG)
         norm = _SATURATION * (1 - _LENGTH_SHARE) + length
         shares = self._shares[row]
         score = 0.0
         for term, counts in counted:
-            said = counts[row - _BEFORE : row + _AFTER + 1]
+            said = counts[first:behind]
+            if self._lend_nothing:
+                said = self._heard(said, first, row)
             frequency = sum(map(mul, said, shares)) * term.share
             score += term.weight * frequency / (frequency + norm)
         return score
