@@ -209,6 +209,7 @@ async def test_an_image_is_sent_found_and_read_in_full(cell: Cell, tmp_path: Pat
         assert ("MEM1_IMAGE_ROOTS" if cell.transport == "stdio" else "stdio") in refused
 
 
+@pytest.mark.heavy
 async def test_the_largest_image_that_may_be_kept_fits_a_request(cell: Cell) -> None:
     if cell.era == "legacy":
         pytest.skip("the size is the transport's, not the era's")

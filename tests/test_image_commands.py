@@ -64,14 +64,14 @@ async def test_an_image_is_saved_under_its_id_and_over_no_other_file(tmp_path: P
     assert "is there already; nothing was written" in on_one_line(refused)
 
 
-@pytest.mark.parametrize("image", ["m9.9", "nonsense", "../m0.0"])
-async def test_an_image_that_is_not_there_is_named(tmp_path: Path, image: str) -> None:
+async def test_an_image_that_is_not_there_is_named(tmp_path: Path) -> None:
     await remember(tmp_path)
 
-    code, _, told = await run(tmp_path, "images", "save", image, str(tmp_path), **BLIND)
+    for image in ("m9.9", "../m0.0"):
+        code, _, told = await run(tmp_path, "images", "save", image, str(tmp_path), **BLIND)
 
-    assert code == 1
-    assert f"There is no image {image}" in on_one_line(told)
+        assert code == 1
+        assert f"There is no image {image}" in on_one_line(told)
 
 
 async def test_without_eyes_reading_says_what_to_install(tmp_path: Path) -> None:
@@ -82,6 +82,7 @@ async def test_without_eyes_reading_says_what_to_install(tmp_path: Path) -> None
     assert "MEM1_VL_MODEL" in told
 
 
+@pytest.mark.heavy
 async def test_a_vision_model_describes_what_waits_and_doctor_tells(
     tmp_path: Path, endpoint: ChatEndpoint
 ) -> None:
