@@ -20,7 +20,8 @@ from typing import Any
 import anyio
 from mcp import Client, StdioServerParameters
 
-QUESTIONS = ("the chart of how revenue grew", "药店的小票", "a boarding pass")
+SERVER = (sys.executable, "-m", "mem1_mcp")
+QUESTIONS = ("which monitoring screen had two alerts firing", "药店的小票", "海盐可颂卖了多少份")
 
 STYLE = """
 body { font: 15px/1.5 system-ui, "Noto Sans CJK SC", sans-serif; margin: 24px; background: #f6f5f2 }
@@ -51,11 +52,12 @@ def as_html(content: list[Any]) -> str:
 async def answers(pictures: list[dict[str, Any]], folder: Path) -> str:
     """Remember the pictures in a server's memory, ask, and return the page."""
     environment = {**os.environ, "MEM1_MEMORY_DIR": str(folder / "memory"), "MEM1_IMAGE_ROOTS": str(folder)}
-    server = StdioServerParameters(command=sys.executable, args=["-m", "mem1_mcp"], env=environment)
+    server = StdioServerParameters(command=SERVER[0], args=list(SERVER[1:]), env=environment)
     page = []
     async with Client(server) as client:
         for picture in pictures:
             await client.call_tool("remember", {"images": [picture], "topic": "album"})
+        await anyio.run_process([*SERVER, "images", "read"], env=environment)
         for question in QUESTIONS:
             found = await client.call_tool("search_images", {"query": question, "limit": 3})
             answer = as_html(list(found.content))
@@ -68,7 +70,7 @@ def photographed(page: Path, out: Path) -> bool:
     chromium = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
     if chromium is None:
         return False
-    command = [chromium, "--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=900,1180"]
+    command = [chromium, "--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=900,1260"]
     subprocess.run([*command, f"--screenshot={out}", page.as_uri()], check=True, capture_output=True)
     return True
 

@@ -62,7 +62,7 @@ def battery_cycles() -> Drawn:
         canvas.line([(145, 486 + 38 * number), (185, 486 + 38 * number)], colour, 3)
         canvas.text((198, 486 + 38 * number), name, Ink(18, "#000000", "dejavu", "lm"))
     canvas.dashes((110, plot.y(80)), (940, plot.y(80)), "#cc0000", 1.5)
-    canvas.text((930, plot.y(80) + 6), "end of life: 80 %", Ink(16, "#cc0000", "dejavu", "ra"))
+    canvas.text((880, plot.y(80) + 6), "end of life: 80 %", Ink(16, "#cc0000", "dejavu", "ra"))
     canvas.text((525, 660), "Charge cycles", Ink(19, "#000000", "dejavu", "ma"))
     canvas.upright((38, 350), "Discharge capacity (% of initial)", Ink(19, "#000000", "dejavu"))
     return canvas.finished()
@@ -82,7 +82,8 @@ def house_prices() -> Drawn:
     plot.band([(year, 8000) for year in years], points, "#f7e3cf")
     plot.curve(points, "#c8553d", 4, dots=6)
     for year, value in points:
-        canvas.text((plot.x(year), plot.y(value) - 34), f"{value}", Ink(18, "#8c3a2a", anchor="ma"))
+        aside = 30 * ((year > 2021) - (year < 2021))  # away from the line
+        canvas.text((plot.x(year) + aside, plot.y(value) - 34), f"{value}", Ink(18, "#8c3a2a", anchor="ma"))
     canvas.text((plot.x(2021), plot.y(21360) - 66), "最高点", Ink(20, "#c8553d", "bold", "ma"))
     canvas.text((110, 672), "数据来源：区住建局网签备案，不含保障房", Ink(18, "#888888"))
     return canvas.finished()

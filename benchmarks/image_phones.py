@@ -218,11 +218,11 @@ def crowded_week() -> Drawn:
         (5, 10, 13, "Flea market", "bring the lamps", "#e2d6ff"),
         (6, 12, 15, "Grandma's 80th", "Setúbal", "#ffd9d9"),
     ]
-    for day, start, end, name, where, colour in events:
-        left, top = 104 + 190 * day, 132 + 63 * (start - 8)
-        canvas.box((left, top, left + 182, 128 + 63 * (end - 8)), colour, 6)
-        canvas.text((left + 10, top + 7), name, Ink(16, "#23303d", "dejavu-bold", room=170))
-        canvas.text((left + 10, top + 31), where, Ink(15, "#4b5a69", "condensed", room=170))
+    for column, start, end, name, where, colour in events:
+        left, begins = 104 + 190 * column, 132 + 63 * (start - 8)
+        canvas.box((left, begins, left + 182, 128 + 63 * (end - 8)), colour, 6)
+        canvas.text((left + 10, begins + 7), name, Ink(16, "#23303d", "dejavu-bold", room=170))
+        canvas.text((left + 10, begins + 31), where, Ink(15, "#4b5a69", "condensed", room=170))
     return canvas.finished()
 
 

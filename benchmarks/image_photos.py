@@ -127,11 +127,11 @@ def stormy_lighthouse() -> Drawn:
     spray = Image.new("L", image.size)
     drops = ImageDraw.Draw(spray)
     for _ in range(900):
-        x, y = chance.gauss(width * 0.56, 110), chance.gauss(height * 0.72, 80)
-        drops.ellipse(_round(x, y, chance.uniform(2, 9)), fill=190)
+        spot = (chance.gauss(width * 0.56, 110), chance.gauss(height * 0.72, 80))
+        drops.ellipse(_round(*spot, chance.uniform(2, 9)), fill=190)
     for _ in range(700):
-        x, y = chance.randint(0, width), chance.randint(0, height)
-        drops.line([(x, y), (x - 16, y + 46)], fill=70, width=2)
+        start = (chance.randint(0, width), chance.randint(0, height))
+        drops.line([start, (start[0] - 16, start[1] + 46)], fill=70, width=2)
     image.paste((222, 230, 236), mask=spray.filter(ImageFilter.GaussianBlur(2)))
     return _grainy(image, 52)
 
@@ -163,8 +163,7 @@ def snowy_cabin() -> Drawn:
     )
     draw.rectangle([right - 110, top - 190, right - 66, top - 60], fill=(92, 70, 62))
     draw.rectangle([left + 60, top + 60, left + 170, top + 150], fill=(255, 206, 110))
-    for x in (left + 113,):
-        draw.line([(x, top + 60), (x, top + 150)], fill=(70, 44, 30), width=8)
+    draw.line([(left + 113, top + 60), (left + 113, top + 150)], fill=(70, 44, 30), width=8)
     draw.line([(left + 60, top + 105), (left + 170, top + 105)], fill=(70, 44, 30), width=8)
     draw.rectangle([right - 140, top + 70, right - 60, foot], fill=(62, 40, 28))
     smoke = Image.new("L", image.size)

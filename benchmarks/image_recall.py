@@ -29,6 +29,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, median
@@ -117,12 +118,11 @@ def _answers(host: Host, pictures: Sequence[Picture], ids: Sequence[str]) -> Ite
 
 def found_table(rows: dict[str, list[Asked]]) -> Iterator[str]:
     """Yield the lines of the table of what was found."""
-    columns: dict[str, Callable[[Asked], bool]] = {}
-    for kind in image_set.KINDS:
-        for language in ("zh", "en"):
-            columns[f"{kind.replace('_', ' ')}, {language}"] = lambda each, kind=kind, language=language: (
-                (each.query.kind, each.query.language) == (kind, language)
-            )
+    columns: dict[str, Callable[[Asked], bool]] = {
+        f"{kind.replace('_', ' ')}, {language}": partial(_is, kind, language)
+        for kind in image_set.KINDS
+        for language in ("zh", "en")
+    }
     columns["no shared word"] = lambda each: each.query.kind != "shared"
     columns["all"] = lambda _each: True
     yield f"| R@1 / R@5 in % | {' | '.join(columns)} |"
@@ -134,6 +134,10 @@ def found_table(rows: dict[str, list[Asked]]) -> Iterator[str]:
         yield f"| {name} | {' | '.join(cells)} |"
 
 
+def _is(kind: str, language: str, each: Asked) -> bool:
+    return (each.query.kind, each.query.language) == (kind, language)
+
+
 def _recall(ranks: Sequence[int]) -> str:
     return " / ".join(f"{100 * mean(rank < k for rank in ranks):.0f}" for k in (1, _LIMIT))
 
@@ -143,8 +147,8 @@ def error_table(pictures: Sequence[Picture], reading: Reading) -> Iterator[str]:
     errors: dict[str, list[tuple[int, int]]] = {}
     for picture, told in zip(pictures, reading.reads, strict=True):
         if picture.lines:
-            counted = character_errors(picture.lines, told.lines)
-            errors.setdefault(picture.language, []).append(counted)
+            found = character_errors(picture.lines, told.lines)
+            errors.setdefault(picture.language, []).append(found)
     head = (
         "text in",
         "pictures",

@@ -18,7 +18,7 @@ def shop_dashboard() -> Drawn:
     canvas.box((0, 106, 210, 158), "#31455f")
     canvas.texts((44, 118), menu, Ink(19, "#cfd8e3"), 58)
     canvas.text((250, 30), "经营总览", Ink(28, face="bold"))
-    canvas.text((1400, 36), "2026-03-01    更新于 14:05", Ink(18, "#8a94a3", anchor="ra"))
+    canvas.text((1400, 36), "2026-03-01    更新于 21:58", Ink(18, "#8a94a3", anchor="ra"))
     cards = [
         ("今日营业额", "¥ 86,420", "较昨日 +12.4%", "#2f9e60"),
         ("订单数", "2,317", "较昨日 +8.1%", "#2f9e60"),
@@ -37,8 +37,8 @@ def shop_dashboard() -> Drawn:
     plot.levels([(value, str(value)) for value in range(0, 12001, 3000)], Ink(15, _DIM))
     plot.below([(hour, f"{hour}点") for hour in range(7, 22, 2)], Ink(15, _DIM))
     sales = [2100, 8900, 6400, 4100, 5200, 7800, 6100, 4900, 5600, 7100, 9800, 10900, 4300, 2100, 1120]
-    for hour, value in enumerate(sales, 7):
-        plot.bar(hour, value, 24, "#f0a04b" if value > 9500 else "#5b8def")
+    for hour, sold in enumerate(sales, 7):
+        plot.bar(hour, sold, 24, "#f0a04b" if sold > 9500 else "#5b8def")
     canvas.box((964, 244, 1396, 560), "#ffffff", 10)
     canvas.text((988, 258), "热销商品 TOP 5", Ink(20, face="bold"))
     goods = [
@@ -225,7 +225,7 @@ def interview_letter() -> Drawn:
     canvas.text((424, 122), "M", Ink(24, "#ffffff", "dejavu-bold", "mm"))
     canvas.text((464, 96), "Maren Okafor <maren@tidewater.example>", Ink(18, face="dejavu"))
     canvas.text((464, 126), "Tuesday, 14 April 2026, 08:41", Ink(16, "#7b828a", "dejavu"))
-    top = 190.0
+    below = 190.0
     for text in (
         "Hello Jonas,",
         (
@@ -243,12 +243,12 @@ def interview_letter() -> Drawn:
         "Kind regards,",
         "Maren Okafor, People team",
     ):
-        top = canvas.paragraph((400, top), text, Ink(20, "#2b3036", "dejavu"), 830, 32) + 16
+        below = canvas.paragraph((400, below), text, Ink(20, "#2b3036", "dejavu"), 830, 32) + 16
     for number, (name, colour) in enumerate((("Accept", "#2f7d4f"), ("Propose new time", "#5b6670"))):
         left = 400 + 150 * number
-        canvas.box((left, top + 20, left + (130 if number == 0 else 250), top + 70), colour, 8)
+        canvas.box((left, below + 20, left + (130 if number == 0 else 250), below + 70), colour, 8)
         canvas.text(
-            (left + (65 if number == 0 else 125), top + 45), name, Ink(18, "#ffffff", "dejavu-bold", "mm")
+            (left + (65 if number == 0 else 125), below + 45), name, Ink(18, "#ffffff", "dejavu-bold", "mm")
         )
     return canvas.finished()
 

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from mem1_mcp.errors import RequestIdReusedError, StoreBusyError
+from mem1_mcp.errors import RequestIdReusedError, StoreBusyError, StoreError
 from mem1_mcp.memory import Jobs
 from mem1_mcp.stores.elasticsearch import Cluster, ElasticsearchStore, images
 from mem1_mcp.types import ImageFile, Scope, Selection
@@ -338,3 +338,20 @@ async def test_an_erasure_goes_through_many_images_and_deletes_what_is_nobodys(
     assert await whole(store, "ming", files) == 8
     assert len(hosts.documents()) == 16
     assert "8 files of 0.0 MB" in dict((await store.health("ming")).facts)["images"]
+
+
+async def test_that_the_index_of_images_is_gone_is_told_at_once(
+    store: ElasticsearchStore, hosts: Hosts
+) -> None:
+    (place,) = await keep(store, shown("a door", NOON, a_file()))
+    hosts.ask("DELETE", "mem1_user_images-v1")
+
+    with anyio.fail_after(5), pytest.raises(StoreError, match="An index of mem1-mcp is missing"):
+        await store.thumbnails("ming", [place])
+
+    # The next call begins with an empty one; what is known of the image is where it was.
+    assert await store.thumbnails("ming", [place]) == {}
+    assert await store.image_file("ming", place) is None
+    job = await store.claim_job(["ocr"], "one", LEASE)
+    assert job is not None
+    assert await store.unseen(job) is None

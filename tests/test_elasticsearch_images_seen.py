@@ -49,6 +49,20 @@ async def test_what_was_seen_of_an_image_on_its_way_into_the_index_is_kept(hosts
     assert await other.unseen(job) is None
 
 
+async def test_the_texts_of_many_images_move_into_the_index_too(hosts: Hosts) -> None:
+    store, text = hosts.store(), " ".join(f"word{number}" for number in range(800))
+    places = [(await keep(store, shown(f"page {number}", NOON, a_file())))[0] for number in range(9)]
+    job = await look(store)
+
+    for place in places:
+        await store.keep_seen(job, place, Seen(text), LEASE)
+
+    ledger = await store._ledgers.read("ming")
+    assert len(ledger.rows) < 9
+    assert len(await found(store, "word700")) == 9
+    assert await store.count_unseen("ming", "ocr") == 0
+
+
 async def test_an_image_that_stays_on_its_way_is_looked_at_later(
     hosts: Hosts, clock: HandClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -145,7 +145,7 @@ async def test_servers_that_start_at_once_make_one_set_of_indices(
             tasks.start_soon(keep, each, f"parcel {number}")
 
     names = ask(elasticsearch_url, "GET", f"/{index_prefix}*")
-    assert len(names) == 3
+    assert len(names) == 4
     assert all(len(about["aliases"]) == 1 for about in names.values())
     assert await stores[0].count(MING) == 8
     for each in stores:

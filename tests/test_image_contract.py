@@ -275,7 +275,7 @@ async def test_an_image_gets_a_new_vector_for_what_was_seen(another: Opening, cl
     store = another(space="some-model")
     place = await an_image(store, "a wall", a_file())
     job = await look(store, "embedding")
-    await store.keep_vectors(job, {place: bytes(4)}, LEASE)
+    await store.keep_vectors(job, {place: bytes([9, 9, 9, 9])}, LEASE)
     await store.finish_job(job)
     assert (await store.vectors("ming")).waiting == 0
 

@@ -31,6 +31,7 @@ _FIRST_PATIENCE_SECONDS = 3.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 1.0
 _WAITING = "1s"  # inside the cluster, for a shard that is moving; then it is another node's turn
 _MISSING, _CONFLICT, _UNAVAILABLE = 404, 409, 503
+_NO_INDEX = "index_not_found_exception"
 _BULK_BYTES = 8_000_000
 _TOUCHES = 50
 
@@ -122,8 +123,9 @@ class Connection:
             failed = [each for each in body["docs"] if "error" in each]
             if not failed:
                 return {each["_id"]: each["_source"] for each in body["docs"] if each["found"]}
-            failure = refused(_UNAVAILABLE, failed[0]["error"])
-            if self._stopping or not await waits.pause():
+            error = failed[0]["error"]
+            failure = refused(_MISSING if error["type"] == _NO_INDEX else _UNAVAILABLE, error)
+            if self._stopping or not failure.passes or not await waits.pause():
                 raise failure.in_words(writing=False, sent=False)
 
     async def put(

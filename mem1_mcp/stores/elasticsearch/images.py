@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 
     from mem1_mcp.stores.elasticsearch.indices import Indices
-    from mem1_mcp.stores.elasticsearch.ledger import Ledger, Row, Work
+    from mem1_mcp.stores.elasticsearch.ledger import Batch, Ledger, Row, Work
     from mem1_mcp.stores.elasticsearch.ledgers import Ledgers
     from mem1_mcp.stores.elasticsearch.scoping import Query
     from mem1_mcp.types import Call, Image, Job, JobKind
@@ -198,23 +198,31 @@ async def keep_seen(
 
     """
     now, until = times
+    begun: Batch | None = None
 
     def seen(row: Row) -> Row:
         return _seen(row, job.kind, told) if row.place == place else row
 
     def kept(ledger: Ledger, work: Work) -> tuple[Ledger, Work]:
+        nonlocal begun
         changed = rewriting.in_ledger(ledger, seen, now)
         if changed is not ledger:
             changed = _followed_up(changed, [row for row in changed.rows if row.place == place], now)
+            # Texts of images make a ledger large too.
+            changed = batches.begun(changed, now, indices.connection.cluster.recent_calls)
+        begun = None if changed.batch == ledger.batch else changed.batch
         return changed, jobs.advanced(work)
 
     waited_until = anyio.current_time() + _PATIENCE_SECONDS
     ledger, _ = await jobs.hold(ledgers, job, until, kept)
-    while _is_on_its_way(ledger, place, now):
+    while any(seen(row) != row for row in _on_their_way(ledger, now)):
         if anyio.current_time() > waited_until:
             raise _moving()
         await anyio.sleep(_PAUSE_SECONDS)
         ledger, _ = await jobs.hold(ledgers, job, until, kept)
+    if begun is not None:
+        await batches.move(indices, ledgers, ledger, key_of(job.user))
+        return
     rewritten = await rewriting.in_index(indices, ledger, [place], seen)
     if rewritten:
         await jobs.hold(
@@ -222,9 +230,9 @@ async def keep_seen(
         )
 
 
-def _is_on_its_way(ledger: Ledger, place: int, now: int) -> bool:
+def _on_their_way(ledger: Ledger, now: int) -> list[Row]:
     moving = batches.on_its_way(ledger, now)
-    return any(row.place == place and row.call <= moving for row in ledger.rows)
+    return [row for row in ledger.rows if row.call <= moving]
 
 
 def _seen(row: Row, kind: JobKind, told: Told) -> Row:

@@ -54,14 +54,13 @@ async def messages(indices: Indices, ledger: Ledger, places: Sequence[int]) -> t
 
 async def as_stored(indices: Indices, ledger: Ledger, chosen: Sequence[Row]) -> tuple[Stored, ...]:
     """Read messages as they were kept, each with the places of the images that were sent with it."""
-    wanted = sorted({row.place for row in chosen if row.images})
+    wanted = {row.place for row in chosen if row.images}
     sent = [
-        (row.beside, row.place)
-        for row in ledger.rows
-        if wanted and row.beside is not None and row.beside in wanted
+        (row.beside, row.place) for row in ledger.rows if row.beside is not None and row.beside in wanted
     ]
-    for start in range(0, len(wanted) if ledger.indexed else 0, _BESIDE_AT_ONCE):
-        query = visible(ledger, {"terms": {"beside": wanted[start : start + _BESIDE_AT_ONCE]}})
+    places = sorted(wanted)
+    for start in range(0, len(places) if ledger.indexed else 0, _BESIDE_AT_ONCE):
+        query = visible(ledger, {"terms": {"beside": places[start : start + _BESIDE_AT_ONCE]}})
         both = {"_source": False, "docvalue_fields": ["beside", "place"]}
         body = {"query": query, "size": _PAGE, "track_total_hits": False, **both}
         answer = await indices.search(indices.messages, body, key_of(ledger.user))
