@@ -1,7 +1,7 @@
 """Draws the chart that the demo remembers: bars with labels in English and Chinese.
 
-Few machines have a font with Chinese characters, so those labels lie beside this file, already drawn:
-rows of one height in ``labels.png``.
+Few machines have a font with Chinese characters, so those labels lie beside this file, already drawn (in
+Noto Sans CJK, SIL Open Font License): rows of one height in ``labels.png``.
 """
 
 from __future__ import annotations
