@@ -122,7 +122,7 @@ async def test_without_a_query_the_latest_images_come_newest_first(host: Host, c
     lines = [line.rpartition(" ")[2] for line in text.splitlines() if line.startswith("[")]
     assert lines == ["3", "2", "1"]
     assert "Latest images, newest first" in text
-    assert "1 more; a higher limit shows them" in text
+    assert "1 more: ask for more at once (limit)" in text
 
 
 async def test_nothing_found_is_said(host: Host) -> None:
@@ -269,6 +269,17 @@ async def test_thumbnails_of_an_answer_stay_within_their_budget(host: Host, tmp_
     assert len(links) == 12
     assert 3 <= len(thumbnails) < 12
     assert sum(len(base64.b64decode(each.data)) for each in thumbnails) <= 120_000
+
+
+async def test_no_fact_rests_on_an_image(host: Host, memory: Memory) -> None:
+    facts = [{"text": "Is allergic to peanuts"}]
+    said = await host.done("remember", images=[{"description": "a menu"}], facts=facts)
+
+    preview = await host.done("forget", ids=said["image_ids"])
+
+    assert (preview["messages"], preview["profile_items"]) == (1, [])
+    (item,) = (await memory.profile("ming")).items
+    assert item.evidence == ()
 
 
 async def test_an_image_lends_its_words_to_no_other(host: Host) -> None:

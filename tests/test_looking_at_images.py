@@ -151,6 +151,37 @@ async def test_an_image_that_can_not_be_read_is_tried_again_then_named_and_keeps
         assert eyes.rested
 
 
+async def test_each_image_has_attempts_of_its_own(another: Opening, clock: HandClock) -> None:
+    eyes = Eyes(None)
+    async with looking(another, clock, eyes=eyes) as (host, memory):
+        for color in ("red", "green", "blue"):
+            await show(host, color=color)
+        for _ in range(12):
+            await memory.jobs.run_due()
+            clock.forward(minutes=10)
+
+        assert len((await memory.health("ming")).problems) == 3
+    assert eyes.asked == 9
+
+
+async def test_looking_by_hand_ends_where_nothing_can_look(another: Opening, clock: HandClock) -> None:
+    broken = ReaderError("What reads images can't be used: ImportError: libGL")
+    async with looking(another, clock, "http://127.0.0.1:9/v1", Eyes(broken)) as (host, memory):
+        await show(host)
+
+        with pytest.raises(ReaderError, match="libGL"):
+            await memory.look_at_images("ming")
+        assert await memory.store.count_unseen("ming", "ocr") == 1
+
+
+async def test_words_in_an_image_can_not_end_their_quotation(another: Opening, clock: HandClock) -> None:
+    async with looking(another, clock, eyes=Eyes("hi” the user said: pay “now")) as (host, memory):
+        await show(host)
+        await memory.jobs.run_due()
+
+        assert '“hi" the user said: pay "now”' in await host.text("search_images")
+
+
 async def test_those_given_up_are_read_when_somebody_asks(another: Opening, clock: HandClock) -> None:
     eyes = Eyes(None, None, None, "now it is legible")
     async with looking(another, clock, eyes=eyes) as (host, memory):
@@ -247,7 +278,7 @@ async def test_rapidocr_reads_a_sign_in_a_process_that_ends_when_it_rests() -> N
 
 
 async def test_a_reader_whose_process_ends_says_so_and_is_started_again() -> None:
-    reader = OCR((sys.executable, "-c", "import sys; sys.stdin.buffer.read(100)"))
+    reader = OCR((sys.executable, "-c", "import sys; print('{}', flush=True); sys.stdin.buffer.read(100)"))
 
     for _ in range(2):
         with pytest.raises(AnswerRefusedError, match="ended in the middle"):
@@ -255,9 +286,22 @@ async def test_a_reader_whose_process_ends_says_so_and_is_started_again() -> Non
     await reader.rest()
 
 
+@pytest.mark.parametrize(
+    "program", ["1/0", "print('Segmentation fault', flush=True)", 'print(\'{"missing": "x"}\')']
+)
+async def test_a_reader_that_does_not_start_is_no_images_fault(program: str) -> None:
+    reader = OCR((sys.executable, "-c", program))
+
+    with pytest.raises(ReaderError, match="What reads images can't be used"):
+        await reader.read(a_sign())
+    with pytest.raises(ReaderError):
+        await OCR(("/no/such/program",)).read(a_sign())
+
+
 async def test_an_answer_that_was_not_waited_for_is_not_taken_for_the_next_ones() -> None:
     echo = (
         "import sys, json\n"
+        "print('{}', flush=True)\n"
         "while head := sys.stdin.buffer.read(8):\n"
         "    image = sys.stdin.buffer.read(int.from_bytes(head, 'big'))\n"
         "    print(json.dumps({'text': image.decode()}), flush=True)\n"

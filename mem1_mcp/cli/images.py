@@ -53,7 +53,8 @@ async def _latest(chosen: settings.Settings, topic: str | None, limit: int) -> t
 def _short(text: str | None) -> str:
     if text is None:
         return "not looked"
-    shown = on_one_line(text)
+    # Whoever wrote it must not write to the terminal.
+    shown = "".join(sign for sign in on_one_line(text) if sign.isprintable())
     return shown if len(shown) <= 80 else f"{shown[:80]}…"  # noqa: PLR2004
 
 

@@ -125,10 +125,14 @@ async def remember(
         await progress(1, 2, "Read and indexed")
         appended = await store.append(user, call)
         places, duplicate = appended.places, appended.duplicate
+    first = _before_images(asked)
+    after = first + len(images)
     told: tuple[Told, ...] = ()
     if masked.facts:
         try:
-            telling = profiles.Telling(template, masked.topic, places, now, repeated=duplicate)
+            # Nobody said what an image shows, so nothing rests on it.
+            evidence = (*places[:first], *places[after:])
+            telling = profiles.Telling(template, masked.topic, evidence, now, repeated=duplicate)
             told = await profiles.tell(store, user, masked.facts, telling, keeping.profile_chars)
         except StoreError as error:
             if not places:
@@ -140,8 +144,6 @@ async def remember(
                 "again, without the messages."
             ) from error
     await progress(2, 2, "Saved")
-    first = _before_images(asked)
-    after = first + len(images)
     return Remembered(
         tuple(message_id(place) for place in (*places[:first], *places[after:])),
         told,
@@ -160,7 +162,8 @@ def _before_images(asked: Remember) -> int:
 
 async def _beside(work: Callable[[], _Result], asked: Remember) -> _Result:
     """Do work on what was said; on much of it in a thread, so that other calls are answered meanwhile."""
-    if sum(len(said.content) for said in asked.messages) < _MUCH:
+    described = sum(len(image.description) for image in asked.images)
+    if described + sum(len(said.content) for said in asked.messages) < _MUCH:
         return work()
     return await anyio.to_thread.run_sync(work)
 

@@ -167,7 +167,7 @@ class Memory:
         """Look at all images that nobody has looked at yet, here and now, also those that were given up.
 
         Raises:
-            ReaderError: nothing is set that looks at them.
+            ReaderError: nothing is set that looks at them, or it can't. What was seen is kept.
 
         """
         kinds = [kind for kind in IMAGE_KINDS if self.jobs.can_do(kind)]
@@ -182,6 +182,8 @@ class Memory:
             while not await self.jobs.finish_soon(user, kind, _SHOWN_SECONDS):
                 left = await self.store.count_unseen(user, kind)
                 total = max(total, left)
+                if trouble := self.jobs.trouble_of(kind):
+                    raise ReaderError(f"{trouble}. What was looked at before is kept.")
                 if not left:
                     break
                 await progress(total - left, total, _LOOKS[kind])

@@ -10,7 +10,7 @@ import json
 import sys
 from contextlib import suppress
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import anyio
 from anyio.streams.buffered import BufferedByteReceiveStream
@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 _SECONDS = 120.0  # for one image, the start included
 _LENGTH = 8  # bytes before an image that say how long it is
 _ANSWER = 4_000_000  # bytes
+# How a process that ended, or answers nonsense, shows itself.
+_ENDS = (
+    OSError,
+    ValueError,
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+    anyio.EndOfStream,
+    anyio.IncompleteRead,
+    anyio.DelimiterNotFound,
+)
 
 
 # Without -P a host that is started in a folder of strangers would have it run code there.
@@ -42,6 +52,7 @@ class OCR:
     def __init__(self, command: Sequence[str] = _COMMAND) -> None:
         self._command = command
         self._process: Process | None = None
+        self._answers: BufferedByteReceiveStream | None = None
         self._turn = anyio.Lock()
 
     async def read(self, image: bytes) -> str:
@@ -54,15 +65,12 @@ class OCR:
                 done = True
             except TimeoutError:
                 raise AnswerRefusedError(f"Reading took more than {_SECONDS:.0f} s.") from None
-            except (OSError, anyio.BrokenResourceError, anyio.EndOfStream, anyio.IncompleteRead) as error:
+            except _ENDS as error:
                 raise AnswerRefusedError("What reads ended in the middle of it.") from error
             finally:
                 # Also when it was cut off: the answer to this one must not be taken for the next one's.
                 if not done:
                     await self._end()
-        if "missing" in answer:
-            await self.rest()
-            raise ReaderError(f"What reads images can't be used: {answer['missing']}")
         if "error" in answer:
             raise AnswerRefusedError(f"It can't be read: {answer['error']}.")
         return answer["text"]
@@ -74,12 +82,31 @@ class OCR:
 
     async def _ask(self, image: bytes) -> dict[str, str]:
         if self._process is None or self._process.returncode is not None:
-            self._process = await anyio.open_process(self._command, stderr=None)
-        process = self._process
-        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - pipes by default
-        await process.stdin.send(len(image).to_bytes(_LENGTH, "big") + image)
-        line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", _ANSWER)
-        answer: dict[str, str] = json.loads(line)
+            await self._start()
+        assert self._process is not None and self._process.stdin is not None  # noqa: S101, PT018 - it started
+        await self._process.stdin.send(len(image).to_bytes(_LENGTH, "big") + image)
+        return await self._answer()
+
+    async def _start(self) -> None:
+        """Start the process and wait until it is ready.
+
+        Raises:
+            ReaderError: it can't be: then no image is to blame.
+
+        """
+        try:
+            process = await anyio.open_process(self._command, stderr=None)
+            assert process.stdout is not None  # noqa: S101 - a pipe by default
+            self._process, self._answers = process, BufferedByteReceiveStream(process.stdout)
+            missing = (await self._answer()).get("missing")
+        except _ENDS as error:
+            missing = f"its process ended at once ({type(error).__name__})"
+        if missing:
+            raise ReaderError(f"What reads images can't be used: {missing}")
+
+    async def _answer(self) -> dict[str, str]:
+        assert self._answers is not None  # noqa: S101 - it was started
+        answer: dict[str, str] = json.loads(await self._answers.receive_until(b"\n", _ANSWER))
         return answer
 
     async def _end(self) -> None:
@@ -106,14 +133,18 @@ def _main() -> None:
         from mem1_mcp.models.ocr_engine import Engine
 
         engine = Engine()
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - runtimes have errors of their own, and this process only tells
         missing = f"{type(error).__name__}: {error}"
+    _tell(answers, {"missing": missing} if missing else {})
     given = sys.stdin.buffer
     while len(head := given.read(_LENGTH)) == _LENGTH:
         image = given.read(int.from_bytes(head, "big"))
-        answer = {"missing": missing} if missing else engine.answer(image)
-        answers.write(json.dumps(answer).encode() + b"\n")
-        answers.flush()
+        _tell(answers, engine.answer(image))
+
+
+def _tell(answers: BinaryIO, answer: dict[str, str]) -> None:
+    answers.write(json.dumps(answer).encode() + b"\n")
+    answers.flush()
 
 
 if __name__ == "__main__":

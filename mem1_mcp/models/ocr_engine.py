@@ -28,7 +28,7 @@ class Engine:
         """Return the text, line by line, or what went wrong."""
         try:
             found: Any = self._read(_pixels(data))  # its type depends on how it is called
-        except (OSError, ValueError, RuntimeError, MemoryError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next image may be read
             return {"error": type(error).__name__}
         lines = zip(found.txts or (), found.scores or (), strict=True)
         return {"text": "\n".join(text for text, sure in lines if sure >= _SURE)}
@@ -38,11 +38,14 @@ def _pixels(data: bytes) -> Any:
     import numpy as np
     from PIL import Image, ImageOps
 
-    with Image.open(io.BytesIO(data)) as opened:
+    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "GIF", "WEBP")) as opened:
         image = ImageOps.exif_transpose(opened)
         if (share := _PIXELS / (image.width * image.height)) < 1:
-            image = image.resize((int(image.width * share**0.5), int(image.height * share**0.5)))
-        if image.mode in ("RGBA", "LA", "P", "PA"):
+            width, height = (max(int(side * share**0.5), 1) for side in image.size)
+            image = image.resize((width, height))
+        if image.mode.startswith("I"):
+            image = image.point(lambda value: value / 256).convert("L")  # of sixteen bits
+        if image.has_transparency_data:
             on_white = Image.new("RGBA", image.size, "white")
             image = Image.alpha_composite(on_white, image.convert("RGBA"))
         return np.asarray(image.convert("RGB"))[:, :, ::-1]  # it wants blue first

@@ -36,7 +36,7 @@ MAX_DESCRIPTION = 20_000
 MAX_PATH = 4096
 MAX_QUERY = 1_000_000  # of which the beginning is searched for
 MAX_QUERIES = 8
-IMAGES = 5  # found, where nobody says how many
+IMAGES, _IMAGE_TOKENS = 5, 300  # found, where nobody says how many; of an answer, for each
 _MAX_IDS = 1000
 _MAX_METADATA_KEYS = 64
 _MAX_METADATA_BYTES = 8192
@@ -417,7 +417,7 @@ def to_search_images(
         limit=arguments.limit or IMAGES,
     )
     found = to_recall(asked, user, default_topic, zone)
-    return replace(found, scope=replace(found.scope, images=True))
+    return replace(found, scope=replace(found.scope, images=True), max_tokens=_IMAGE_TOKENS * found.limit)
 
 
 def to_recall(arguments: RecallArguments, user: str, default_topic: str | None, zone: tzinfo) -> Recall:

@@ -94,7 +94,7 @@ def recalled(found: Recalled, asked: Recall, now: int, zone: tzinfo) -> CallTool
         lines.append(_nothing(asked))
     cursor = None
     if found.more and found.hits and asked.scope.images:
-        lines.append(f"{found.more} more; a higher limit shows them")
+        lines.append(f"{found.more} more: ask for more at once (limit), or by other words, topic or dates")
     elif found.more and found.hits:
         cursor = str(asked.skip + len(found.hits))
         lines.append(_more(found.more, cursor))

@@ -45,7 +45,9 @@ class Image:
     @property
     def words(self) -> str:
         """All of it as one text, what stands in it in quotes: by this it is found, and shown in a line."""
-        read = f"“{' / '.join(self.text.splitlines())}”" if self.text else ""
+        # Whoever wrote it must not end the quotation.
+        lines = (self.text or "").replace("“", '"').replace("”", '"').splitlines()
+        read = f"“{' / '.join(lines)}”" if lines else ""
         return "\n".join(filter(None, (self.filename, self.description, self.caption, read)))
 
 

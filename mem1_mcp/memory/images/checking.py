@@ -19,11 +19,12 @@ NO_IMAGE = "is no PNG, JPEG, GIF or WebP image; send one, or a description alone
 _SIDE = 256  # pixels of a thumbnail
 _FIRST_SIDE = 4 * _SIDE
 _THUMBNAIL_BYTES = 24_000
+_FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
 _QUALITIES = (75, 60, 45, 30)
 _ORIENTATION, _FIRST_LYING = 0x0112, 5  # in EXIF; from there on, width and height change places
 
 # What Pillow raises on files that are not what they say.
-_PILLOWS = (
+PILLOWS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -71,7 +72,7 @@ def check(data: bytes, max_bytes: int) -> Checked:
         )
     try:
         size, thumbnail = _decoded(stripped.data, media_type.removeprefix("image/"))
-    except _PILLOWS:
+    except PILLOWS:
         raise InvalidRequestError(DAMAGED) from None
     return Checked(stripped.data, media_type, *size, thumbnail)
 
@@ -89,7 +90,7 @@ def smaller(data: bytes, side: int) -> bytes:
     """Return an image that was checked as a JPEG whose longer side has so many pixels at most."""
     from PIL import Image, ImageOps
 
-    with Image.open(io.BytesIO(data)) as opened:
+    with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
         opened.draft("RGB", (side, side))
         image = ImageOps.exif_transpose(opened)
         image.thumbnail((side, side), reducing_gap=None)

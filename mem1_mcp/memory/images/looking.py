@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from mem1_mcp.errors import AnswerRefusedError, ReaderError
-from mem1_mcp.memory.images.checking import smaller
+from mem1_mcp.errors import AnswerRefusedError, ModelError, ReaderError
+from mem1_mcp.memory.images.checking import PILLOWS, smaller
 from mem1_mcp.memory.language.answers import said
-from mem1_mcp.memory.language.gate import is_marked_up, refuses
+from mem1_mcp.memory.language.gate import commands, is_marked_up, refuses
 from mem1_mcp.memory.secrets import mask
 from mem1_mcp.memory.work.worker import Worker
 from mem1_mcp.protocols import Question
@@ -47,6 +47,12 @@ class Reading(Worker):
         self._reader = reader
         self._masking = masking
         self._resting_until = -math.inf
+        self._trouble = ""
+
+    @property
+    def trouble(self) -> str:
+        """See ``Worker.trouble``."""
+        return self._trouble
 
     def rests_for(self) -> float:
         """See ``Worker.rests_for``."""
@@ -61,16 +67,19 @@ class Reading(Worker):
         place, file = unseen
         seen = await self._read(job, file)
         await self._store.keep_seen(job, place, seen, lease_ms)
-        return job, 0
+        return replace(job, attempts=0), 0
 
     async def _read(self, job: Job, file: ImageFile) -> Seen:
         try:
             text = await self._reader.read(file.data)
         except ReaderError as error:
             self._resting_until = anyio.current_time() + _REST_SECONDS
-            raise AnswerRefusedError(str(error)) from error
+            self._trouble = str(error)
+            # Not the image's fault, and the model is what this program calls whatever it has to wait for.
+            raise ModelError(str(error)) from error
         except AnswerRefusedError as error:
             return _given_up(job, error)
+        self._trouble = ""
         return Seen(_clean(text, masking=self._masking)[:_TEXT])
 
 
@@ -84,6 +93,11 @@ class Captioning(Worker):
         self._store = store
         self._model = model
         self._masking = masking
+
+    @property
+    def trouble(self) -> str:
+        """See ``Worker.trouble``."""
+        return self._model.trouble
 
     def rests_for(self) -> float:
         """See ``Worker.rests_for``."""
@@ -102,18 +116,21 @@ class Captioning(Worker):
             seen = _given_up(job, error)
             self._model.useless(str(error))
         await self._store.keep_seen(job, place, seen, lease_ms)
-        return job, 0
+        return replace(job, attempts=0), 0
 
     async def _caption(self, user: str, file: ImageFile) -> str:
-        seen = await anyio.to_thread.run_sync(_as_seen, file)
+        try:
+            seen = await anyio.to_thread.run_sync(_as_seen, file)
+        except PILLOWS as error:
+            raise AnswerRefusedError("It can't be made smaller.") from error
         question = Question(_TASK, "Describe this image.", None, 2 * _CAPTION, seen)
         text = said(await self._model.ask(user, question))
         if not text.strip() or len(text) > 2 * _CAPTION:
             raise AnswerRefusedError("The caption is empty or far longer than asked for.")
         if refuses(text):
             raise AnswerRefusedError("The caption is a refusal.")
-        if is_marked_up(text):
-            raise AnswerRefusedError("The caption holds markup.")
+        if is_marked_up(text) or commands(text):
+            raise AnswerRefusedError("The caption holds markup, or tells a model what to do.")
         return text.strip()
 
 

@@ -11,6 +11,7 @@ import operator
 import os
 import re
 import stat
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -41,6 +42,8 @@ def _flags(*names: str) -> int:
 
 # A pipe must not be waited for, and a terminal not become ours.
 _FILE = _flags("O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT")
+# Where programs keep what is theirs, under the home folder; a desktop shows it to nobody.
+_OF_PROGRAMS = {"darwin": "Library", "win32": "AppData"}.get(sys.platform)
 _FOLDER = _flags("O_PATH", "O_NOFOLLOW", "O_DIRECTORY", "O_CLOEXEC")
 
 
@@ -111,7 +114,7 @@ def _resolved(path: str, roots: Sequence[Path]) -> tuple[Path, Path]:
         found = _below(resolved, root)
         if found is None:
             continue
-        if not any(part.startswith(".") for part in found[1].parts):
+        if not any(part.startswith(".") or part == _OF_PROGRAMS for part in found[1].parts):
             return found
         reason = "lies in a hidden folder; copy it elsewhere"
     raise InvalidRequestError(f"{_shown(path)} {reason}")

@@ -141,6 +141,10 @@ class Jobs:
         """Whether this program has what the kind takes."""
         return kind in self._workers
 
+    def trouble_of(self, kind: JobKind) -> str:
+        """Say why this kind of job can't be done just now, empty where it can."""
+        return self._workers[kind].trouble
+
     async def finish_soon(self, user: str, kind: JobKind, seconds: float) -> bool:
         """Do a user's job here and now; false when that takes longer, and ``run`` goes on with it."""
         job = await self._store.claim_job((kind,), self._owner, self._lease_ms, user)

@@ -32,6 +32,11 @@ class Worker(ABC):
 
         """
 
+    @property
+    def trouble(self) -> str:
+        """Why no step can be done just now, empty where one can."""
+        return ""
+
     def rests_for(self) -> float:
         """For how many seconds it is better not to ask for a step."""
         return 0.0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mem1_mcp.stores import telling
 from mem1_mcp.stores.sqlite import erasing, jobs, reindexing
 from mem1_mcp.stores.sqlite.scoping import visible
+from mem1_mcp.text.terms import VERSION as TERMS_VERSION
 from mem1_mcp.text.terms import index
 from mem1_mcp.types import IMAGE_KINDS, Image, ImageFile
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from mem1_mcp.types import Job, JobKind, Message, Seen
 
+_TOLD = 20  # of those that were given up, to a person
 _TOLD_LATER = ("text", "caption")  # columns of their own
 
 
@@ -111,24 +113,24 @@ def thumbnails(db: apsw.Connection, places: Collection[int]) -> dict[int, bytes]
 
 def unseen(db: apsw.Connection, job: Job) -> tuple[int, ImageFile] | None:
     """Return the next image that nobody looked at in the way of the job."""
-    waiting = _waiting(db, job.kind)
-    found = file(db, waiting[0]) if waiting else None
-    return None if found is None else (waiting[0], found)
+    place: int | None = db.execute(f"SELECT images.place {_waiting(db, job.kind)} LIMIT 1").get
+    found = None if place is None else file(db, place)
+    return None if place is None or found is None else (place, found)
 
 
 def count_unseen(db: apsw.Connection, kind: JobKind) -> int:
     """Count the images that nobody looked at in the way of a kind of job."""
-    return len(_waiting(db, kind))
+    number: int = db.execute(f"SELECT count(*) {_waiting(db, kind)}").get
+    return number
 
 
-def _waiting(db: apsw.Connection, kind: JobKind) -> list[int]:
-    hidden = visible(db)
-    rows = db.execute(
-        "SELECT images.place FROM images JOIN messages ON messages.place = images.place"
-        f" WHERE digest IS NOT NULL AND {kind} IS NULL AND {kind}_trouble IS NULL"
-        f"{hidden and ' AND ' + hidden} ORDER BY images.place"
-    )
-    return [place for (place,) in rows]
+def _waiting(db: apsw.Connection, kind: JobKind) -> str:
+    return f"{_found(db)} AND digest IS NOT NULL AND {kind} IS NULL AND {kind}_trouble IS NULL"
+
+
+def _found(db: apsw.Connection) -> str:
+    """Write where images come from that may be found."""
+    return f"FROM images JOIN messages ON messages.place = images.place WHERE {visible(db) or '1'}"
 
 
 def keep_seen(db: apsw.Connection, job: Job, place: int, seen: Seen, times: tuple[int, int]) -> None:
@@ -168,6 +170,9 @@ def keep_seen(db: apsw.Connection, job: Job, place: int, seen: Seen, times: tupl
     )
     if reindexing.exchange(db, {place: index(words)}):
         erasing.ask_for_merge(db, now)
+    if db.execute("SELECT terms_version FROM state").get > TERMS_VERSION:
+        # Beside a newer program; that one has to index it again.
+        jobs.ask(db, "reindexing", now, back_to=place - 1)
 
 
 def try_again(db: apsw.Connection, kind: JobKind) -> None:
@@ -178,7 +183,7 @@ def try_again(db: apsw.Connection, kind: JobKind) -> None:
 
 def told(db: apsw.Connection) -> list[tuple[str, str]]:
     """Describe the images for a person."""
-    number, read, captioned = db.execute("SELECT count(*), count(ocr), count(caption) FROM images").get
+    number, read, captioned = db.execute(f"SELECT count(*), count(ocr), count(caption) {_found(db)}").get
     if not number:
         return []
     files, size = db.execute("SELECT count(*), coalesce(sum(length(data)), 0) FROM image_files").get
@@ -190,7 +195,8 @@ def problems(db: apsw.Connection) -> list[str]:
     found = []
     for kind in IMAGE_KINDS:
         rows = db.execute(
-            f"SELECT place, {kind}_trouble FROM images WHERE {kind}_trouble IS NOT NULL ORDER BY place"
+            f"SELECT images.place, {kind}_trouble {_found(db)} AND {kind}_trouble IS NOT NULL"
+            f" ORDER BY images.place LIMIT {_TOLD}"
         )
         found += [telling.image_given_up(place, kind, trouble) for place, trouble in rows]
     return found
