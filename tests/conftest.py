@@ -145,6 +145,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 _ENGINE_MARKS = {"elasticsearch": pytest.mark.elasticsearch, "indexed": pytest.mark.elasticsearch}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give what takes long on purpose more time before it counts as hanging."""
+    for item in items:
+        slow = item.get_closest_marker("heavy") or item.get_closest_marker("elasticsearch")
+        if slow and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(300))
+
+
 @pytest.fixture
 def engine() -> str:
     """The engine a test runs on."""
