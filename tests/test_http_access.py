@@ -744,8 +744,8 @@ async def two_users(site: Site, tokens: str, transport: str, era: str) -> AsyncG
     ("tokens", "transport", "era"),
     [
         ("a token each", "http", "auto"),
-        ("a token each", "sse", "legacy"),
-        ("one service token", "http", "legacy"),
+        pytest.param("a token each", "sse", "legacy", marks=pytest.mark.heavy),
+        pytest.param("one service token", "http", "legacy", marks=pytest.mark.heavy),
         ("one service token", "sse", "auto"),
     ],
 )
@@ -1245,7 +1245,8 @@ async def test_whatever_body_comes_over_sse_is_answered_and_the_stream_goes_on(
 # What is left behind
 
 
-@pytest.mark.parametrize("level", ["DEBUG", pytest.param("WARNING", marks=pytest.mark.heavy)])
+@pytest.mark.heavy
+@pytest.mark.parametrize("level", ["DEBUG", "WARNING"])
 async def test_neither_a_secret_nor_what_was_said_is_in_a_log(tmp_path: Path, level: str) -> None:
     tokens = [create_token(tmp_path, "--user", "alice"), create_token(tmp_path, "--service")]
     named: list[dict[str, str]] = [{}, {"X-Mem1-User": "bob"}]

@@ -392,6 +392,7 @@ async def test_a_no_of_the_person_forgets_nothing_and_leaves_a_token(cell: Cell)
     assert len(person.asked) == 1
 
 
+@pytest.mark.heavy
 async def test_sigterm_ends_a_process_with_a_stream_open(tmp_path: Path, era: str, transport: str) -> None:
     if transport == "stdio":
         code, told = await _ended_on_stdio(tmp_path, era)

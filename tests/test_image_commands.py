@@ -52,6 +52,7 @@ async def test_images_are_listed_with_what_is_known_of_each(tmp_path: Path) -> N
     assert "A green meadow not looked not looked" in told
 
 
+@pytest.mark.heavy
 async def test_an_image_is_saved_under_its_id_and_over_no_other_file(tmp_path: Path) -> None:
     image = await remember(tmp_path)
 
@@ -64,6 +65,7 @@ async def test_an_image_is_saved_under_its_id_and_over_no_other_file(tmp_path: P
     assert "is there already; nothing was written" in on_one_line(refused)
 
 
+@pytest.mark.heavy
 async def test_an_image_that_is_not_there_is_named(tmp_path: Path) -> None:
     await remember(tmp_path)
 
@@ -130,6 +132,7 @@ def test_settings_that_can_not_be_used_are_named(given: dict[str, str], words: s
         load(**given)
 
 
+@pytest.mark.heavy
 async def test_a_vendor_is_asked_at_its_own_address(tmp_path: Path) -> None:
     given = {
         "MEM1_VL_PROVIDER": "qwen",

@@ -247,10 +247,8 @@ async def test_a_host_that_reads_no_answers_does_not_keep_the_server_alive(
     assert code == 0
 
 
-@pytest.mark.parametrize(
-    "end",
-    [signal.SIGTERM, *(pytest.param(each, marks=pytest.mark.heavy) for each in (None, signal.SIGINT))],
-)
+@pytest.mark.heavy
+@pytest.mark.parametrize("end", [signal.SIGTERM, None, signal.SIGINT])
 async def test_the_end_waits_for_no_lock_of_another_process(
     tmp_path: Path, end: signal.Signals | None
 ) -> None:
@@ -269,7 +267,8 @@ async def test_the_end_waits_for_no_lock_of_another_process(
     assert kept == {0: 2}
 
 
-@pytest.mark.parametrize("reading", ["meanwhile", pytest.param("afterwards", marks=pytest.mark.heavy)])
+@pytest.mark.heavy
+@pytest.mark.parametrize("reading", ["meanwhile", "afterwards"])
 async def test_a_flood_is_answered_call_by_call(tmp_path: Path, reading: str) -> None:
     numbers = range(2000)
     answers = []
