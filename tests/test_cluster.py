@@ -208,7 +208,7 @@ def left_on(cluster: Cluster) -> set[str]:
 async def gone_after(cluster: Cluster) -> float:
     """Wait until no node holds a marker; return after how many seconds."""
     began = time.monotonic()
-    with anyio.fail_after(170):
+    with anyio.fail_after(400):
         while left_on(cluster):
             await anyio.sleep(1)
     return time.monotonic() - began
@@ -231,7 +231,7 @@ async def told_and_previewed(host: Host, cluster: Cluster) -> str:
 async def test_a_forgotten_marker_leaves_every_disk_of_every_node(
     memoirs: Memoirs, cluster: Cluster, tmp_path: Path
 ) -> None:
-    async with connected(tmp_path, seconds=300, **memoirs.environ) as host:
+    async with connected(tmp_path, seconds=700, **memoirs.environ) as host:
         confirm = await told_and_previewed(host, cluster)
         before = left_on(cluster)
 
@@ -250,14 +250,14 @@ async def test_a_server_killed_in_the_middle_of_forgetting_is_taken_over(
     memoirs: Memoirs, cluster: Cluster, tmp_path: Path
 ) -> None:
     async with memoirs.server(tmp_path, "ming") as wire:
-        async with connected(tmp_path, seconds=300, **memoirs.environ, MEM1_USER_ID="ming") as host:
+        async with connected(tmp_path, seconds=700, **memoirs.environ, MEM1_USER_ID="ming") as host:
             confirm = await told_and_previewed(host, cluster)
         await wire.write(call(1, "forget", confirm=confirm))
         assert not (await wire.read())["result"]["isError"]
         wire.process.kill()
     assert left_on(cluster) != set()
 
-    async with connected(tmp_path, seconds=300, **memoirs.environ, MEM1_USER_ID="ming") as host:
+    async with connected(tmp_path, seconds=700, **memoirs.environ, MEM1_USER_ID="ming") as host:
         assert (await host.done("recall", query="zquser zqcity 麻辣"))["hits"] == []
         seconds = await gone_after(cluster)
         while (await host.done("forget", confirm=confirm))["pending"]:
