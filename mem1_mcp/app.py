@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from mem1_mcp.errors import Mem1Error, StoreError
 from mem1_mcp.memory import (
@@ -27,8 +27,8 @@ from mem1_mcp.memory import (
     Memory,
     Model,
     Reading,
+    Receiver,
     Refreshing,
-    Rules,
     Summarising,
     load_template,
 )
@@ -75,7 +75,8 @@ async def open_memory(settings: Settings) -> AsyncGenerator[Memory]:
     template = load_template(settings.profile_template)
     store = _store(settings, None if meaning is None else meaning.space)
     in_force = InForce(store, template, chosen="profile_template" in settings.set_by_environment)
-    chat = _chat(settings)
+    warmth = settings.llm_temperature
+    chat = _chat(settings.llm_model, settings.llm_base_url, settings.llm_api_key, warmth, "MEM1_LLM")
     model = None if chat is None else Model(chat, store)
     chars = settings.max_profile_chars
     workers: list[Worker] = [
@@ -85,7 +86,8 @@ async def open_memory(settings: Settings) -> AsyncGenerator[Memory]:
         workers.append(Embedding(store, meaning))
     if model is not None:
         workers.append(Refreshing(store, model, in_force, wall_clock, settings.zone, chars))
-    reader, vision = _reader(settings), _vision(settings)
+    reader = _reader(settings)
+    vision = _chat(settings.vl_model, settings.vision_base_url, settings.vl_api_key, warmth, "MEM1_VL")
     seeing = None if vision is None else Model(vision, store)
     if reader is not None:
         workers.append(Reading(store, reader, masking=settings.mask_secrets))
@@ -97,7 +99,7 @@ async def open_memory(settings: Settings) -> AsyncGenerator[Memory]:
         long_reply=settings.max_assistant_chars,
         # A model joins lines first; see ``Refreshing``.
         profile_chars=chars if model is None else 2 * chars,
-        images=Rules(settings.image_roots, settings.max_image_bytes),
+        images=Receiver(settings.image_roots, settings.max_image_bytes),
     )
     try:
         yield Memory(
@@ -121,33 +123,16 @@ async def open_memory(settings: Settings) -> AsyncGenerator[Memory]:
                     await engine.close()
 
 
-def _chat(settings: Settings) -> ChatModel | None:
-    if settings.llm_model is None:
+def _chat(
+    model: str | None, url: str | None, key: SecretStr | None, temperature: float, names: str
+) -> ChatModel | None:
+    """Return the model that is chosen by settings whose names begin so, if one is."""
+    if model is None:
         return None
     from mem1_mcp.models.chat import OpenAIChat  # not needed without a model
 
-    key = settings.llm_api_key
-    return OpenAIChat(
-        settings.llm_model,
-        settings.llm_base_url,
-        None if key is None else key.get_secret_value(),
-        settings.llm_temperature,
-    )
-
-
-def _vision(settings: Settings) -> ChatModel | None:
-    if settings.vl_model is None:
-        return None
-    from mem1_mcp.models.chat import OpenAIChat  # not needed without a model
-
-    key = settings.vl_api_key
-    return OpenAIChat(
-        settings.vl_model,
-        settings.vision_base_url,
-        None if key is None else key.get_secret_value(),
-        settings.llm_temperature,
-        settings="MEM1_VL",
-    )
+    secret = None if key is None else key.get_secret_value()
+    return OpenAIChat(model, url, secret, temperature, settings=names)
 
 
 def _reader(settings: Settings) -> TextReader | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mem1_mcp.errors import InvalidRequestError
-from mem1_mcp.memory import Keeping, Memory, Rules
+from mem1_mcp.memory import Keeping, Memory, Receiver
 from mem1_mcp.memory.images.opening import read_file
 from mem1_mcp.protocols import Store
 from tests.conftest import HandClock, a_memory, host_of
@@ -377,7 +377,7 @@ async def test_no_probe_stores_a_byte_or_opens_a_socket_through_the_tool(
     store: Store, clock: HandClock, folder: Path, root: Path
 ) -> None:
     plain = a_memory(store, clock)
-    memory = Memory(store, clock, plain.zone, plain.jobs, Keeping(images=Rules((root,), MOST)))
+    memory = Memory(store, clock, plain.zone, plain.jobs, Keeping(images=Receiver((root,), MOST)))
     paths = [*URLS, "file:///etc/passwd"]
     for probe, _ in PROBES:
         paths.append(probe.format(root=root) if isinstance(probe, str) else str(probe(root)))

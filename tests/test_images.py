@@ -12,7 +12,7 @@ from mcp import MCPError
 from mcp.types import ImageContent, ResourceLink
 from PIL import Image as Pillow
 
-from mem1_mcp.memory import Keeping, Memory, Rules
+from mem1_mcp.memory import Keeping, Memory, Receiver
 from tests.conftest import HandClock, Host, a_memory, host_of
 from tests.image_files import a_png
 from tests.test_forgotten_bytes import a_message
@@ -21,8 +21,8 @@ from tests.test_forgotten_bytes import a_message
 @pytest.fixture
 def memory(store: Any, clock: HandClock, tmp_path: Path) -> Memory:
     made = a_memory(store, clock)
-    rules = Rules((tmp_path,), 200_000)
-    return Memory(store, clock, made.zone, made.jobs, Keeping(images=rules))
+    receiver = Receiver((tmp_path,), 200_000)
+    return Memory(store, clock, made.zone, made.jobs, Keeping(images=receiver))
 
 
 def in_base64(data: bytes) -> str:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import anyio
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from mem1_mcp import app, settings
+from mem1_mcp.cli.bar import progress_bar
 from mem1_mcp.cli.configuration import command_path, host_configuration
 from mem1_mcp.cli.images import images
 from mem1_mcp.cli.profile import profile
@@ -110,12 +110,7 @@ def embed() -> None:
     or the model changed. It can be ended at any time: what was made is kept.
     """
     chosen = settings.load()
-    with Progress(console=Console(stderr=True)) as shown:
-        task = shown.add_task("calls of remember", total=None)
-
-        async def told(progress: float, total: float | None = None, message: str | None = None) -> None:
-            shown.update(task, completed=progress, total=total, description=message or "")
-
+    with progress_bar("calls of remember") as told:
         anyio.run(partial(_embed, chosen, told))
     typer.echo(f"All messages of user {chosen.user_id} have vectors.")
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import anyio
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from mem1_mcp import app, settings
+from mem1_mcp.cli.bar import progress_bar
 from mem1_mcp.errors import InvalidRequestError
 from mem1_mcp.memory.lines import at_local, on_one_line
 from mem1_mcp.types import Scope, parse_message_id
@@ -97,12 +97,7 @@ def read() -> None:
     or MEM1_VL_MODEL was set, and it tries again what was given up. It can be ended at any time.
     """
     chosen = settings.load()
-    with Progress(console=Console(stderr=True)) as shown:
-        task = shown.add_task("images", total=None)
-
-        async def told(progress: float, total: float | None = None, message: str | None = None) -> None:
-            shown.update(task, completed=progress, total=total, description=message or "")
-
+    with progress_bar("images") as told:
         anyio.run(partial(_look, chosen, told))
     typer.echo(
         f"All images of user {chosen.user_id} were looked at; `mem1-mcp doctor` names those given up."

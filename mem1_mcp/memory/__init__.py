@@ -5,7 +5,7 @@ call.
 """
 
 from mem1_mcp.memory.images.looking import Captioning, Reading
-from mem1_mcp.memory.images.receiving import Rules
+from mem1_mcp.memory.images.receiving import Receiver
 from mem1_mcp.memory.language.model import Model
 from mem1_mcp.memory.language.summaries import Summarising
 from mem1_mcp.memory.profile.in_force import InForce
@@ -27,8 +27,8 @@ __all__ = [
     "Memory",
     "Model",
     "Reading",
+    "Receiver",
     "Refreshing",
-    "Rules",
     "Summarising",
     "load_template",
 ]

@@ -10,7 +10,7 @@ from mem1_mcp.memory.lines import Line, at_local, choose, common_topic, write_li
 from mem1_mcp.memory.search import query as queries
 from mem1_mcp.memory.search import ranking
 from mem1_mcp.text.budget import estimate_tokens, snippet
-from mem1_mcp.types import MAX_POSITION, conversation_of, place_of
+from mem1_mcp.types import MAX_POSITION, Profile, conversation_of, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,13 +91,11 @@ async def _search(
     view: View,
     progress: Progress,
 ) -> Recalled:
-    items = []
-    if not asked.scope.images:
-        items = view.relevant(
-            await store.profile(asked.scope.user),
-            " ".join(text[: queries.MAX_CHARACTERS] for text in asked.queries),
-            asked.max_tokens // _PROFILE_SHARE if not asked.skip else 0,
-        )
+    items = view.relevant(
+        await _profile(store, asked),
+        " ".join(text[: queries.MAX_CHARACTERS] for text in asked.queries),
+        asked.max_tokens // _PROFILE_SHARE if not asked.skip else 0,
+    )
     # What is asked about a past moment is asked as of that moment: 昨天 is the day before it.
     as_of = at_local(now if asked.scope.until is None else min(now, asked.scope.until), view.zone)
     prepared = [await queries.prepare(store, asked.scope, text, as_of) for text in asked.queries]
@@ -118,6 +116,11 @@ async def _search(
     return Recalled(
         tuple(items), tuple(hits), max(matches - asked.skip - len(hits), 0), common_topic(found), trouble
     )
+
+
+async def _profile(store: Store, asked: Recall) -> Profile:
+    """Return what is known of the user; nothing where images are asked for."""
+    return Profile() if asked.scope.images else await store.profile(asked.scope.user)
 
 
 async def _vectors(
@@ -159,10 +162,7 @@ async def _rank(store: Store, asked: Recall, query: Query, vector: bytes | None)
 
 
 async def _latest(store: Store, asked: Recall, now: int, view: View) -> Recalled:
-    items = []
-    if not asked.scope.images:
-        profile = await store.profile(asked.scope.user)
-        items = view.whole(profile, asked.max_tokens // 2 if not asked.skip else 0)
+    items = view.whole(await _profile(store, asked), asked.max_tokens // 2 if not asked.skip else 0)
     newest = await store.latest(asked.scope, asked.limit, asked.skip)
     hits = choose(newest, {}, asked.max_tokens - _cost(items), (now, view.zone))
     total = await store.count(asked.scope)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio.to_thread
 
 from mem1_mcp.errors import InvalidRequestError, NotCertainError, StoreError
-from mem1_mcp.memory.images.receiving import Rules, received
+from mem1_mcp.memory.images.receiving import Receiver
 from mem1_mcp.memory.profile import items as profiles
 from mem1_mcp.memory.secrets import mask
 from mem1_mcp.text.terms import index
@@ -89,9 +89,7 @@ class Keeping:
     assistant: bool = True
     long_reply: int = 500
     profile_chars: int = 3000
-    images: Rules = field(default_factory=Rules)
-    # Of decoding: an image may take as much memory as all the rest of the program.
-    decoding: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
+    images: Receiver = field(default_factory=Receiver)
 
 
 async def remember(
@@ -116,7 +114,7 @@ async def remember(
     masked = await _beside(lambda: _mask_secrets(asked, clean), asked) if keeping.masking else asked
     if any(fact.replaces is not None for fact in masked.facts):
         profiles.check_replaces(await store.profile(user), masked.facts)
-    images = await received(asked.images, keeping.images, keeping.decoding, clean)
+    images = await keeping.images.receive(asked.images, clean)
     places: tuple[int, ...] = ()
     duplicate = False
     if masked.messages or images or masked.request_id is not None:

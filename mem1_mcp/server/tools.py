@@ -13,7 +13,7 @@ from mcp.types import CallToolResult
 
 from mem1_mcp.errors import InvalidRequestError, Mem1Error
 from mem1_mcp.memory.profile.template import GENERAL
-from mem1_mcp.server import arguments, wording
+from mem1_mcp.server import arguments, requests, wording
 from mem1_mcp.server.asking import Prepared, asking
 from mem1_mcp.server.schemas import tools
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mem1_mcp.memory import Memory
     from mem1_mcp.memory.forget import Preview
     from mem1_mcp.memory.profile.template import Template
+    from mem1_mcp.memory.recall import Recall, Recalled
     from mem1_mcp.protocols import Progress
     from mem1_mcp.server.identity import Identify, Identity
     from mem1_mcp.server.schemas import ToolText
@@ -77,9 +78,9 @@ class Tools:
     async def _remember(
         self, of: Identity, asked: arguments.RememberArguments, progress: Progress
     ) -> CallToolResult:
-        request = arguments.to_remember(asked, of.topic or "default", self._memory.zone)
+        request = requests.to_remember(asked, of.topic or "default", self._memory.zone)
         if not of.local:
-            arguments.refuse_paths(request.images)
+            requests.refuse_paths(request.images)
         done = await self._memory.remember(of.user, request, progress)
         self._updates.changed(of.user)
         return wording.remembered(done, of.user, request.topic)
@@ -87,21 +88,23 @@ class Tools:
     async def _recall(
         self, of: Identity, asked: arguments.RecallArguments, progress: Progress
     ) -> CallToolResult:
-        request = arguments.to_recall(asked, of.user, of.topic, self._memory.zone)
-        now, zone = self._memory.clock(), self._memory.zone
-        room = request.max_tokens - wording.frame_tokens(request, now, zone)
-        found = await self._memory.recall(replace(request, max_tokens=max(room, 1)), progress)
-        return wording.recalled(found, request, now, zone)
+        request = requests.to_recall(asked, of.user, of.topic, self._memory.zone)
+        now, found = await self._found(request, progress)
+        return wording.recalled(found, request, now, self._memory.zone)
+
+    async def _found(self, request: Recall, progress: Progress) -> tuple[int, Recalled]:
+        """Recall within what the frame of the answer leaves of its budget; return also as of when."""
+        now = self._memory.clock()
+        room = request.max_tokens - wording.frame_tokens(request, now, self._memory.zone)
+        return now, await self._memory.recall(replace(request, max_tokens=max(room, 1)), progress)
 
     async def _search_images(
         self, of: Identity, asked: arguments.SearchImagesArguments, progress: Progress
     ) -> CallToolResult:
-        request = arguments.to_search_images(asked, of.user, of.topic, self._memory.zone)
-        now, zone = self._memory.clock(), self._memory.zone
-        room = request.max_tokens - wording.frame_tokens(request, now, zone)
-        found = await self._memory.recall(replace(request, max_tokens=max(room, 1)), progress)
+        request = requests.to_search_images(asked, of.user, of.topic, self._memory.zone)
+        now, found = await self._found(request, progress)
         thumbnails = await self._memory.thumbnails(of.user, [hit.stored.place for hit in found.hits])
-        return wording.images(found, thumbnails, request, now, zone)
+        return wording.images(found, thumbnails, request, now, self._memory.zone)
 
     async def _list_topics(
         self, of: Identity, asked: arguments.ListTopicsArguments, _progress: Progress
@@ -109,7 +112,7 @@ class Tools:
         listed = await self._memory.topics(of.user)
         return wording.topics(
             listed,
-            arguments.to_skip(asked.cursor),
+            requests.to_skip(asked.cursor),
             asked.limit or 50,
             of.user,
             self._memory.clock(),
@@ -126,11 +129,11 @@ class Tools:
                 )
             user = self._identify().user
             asked = arguments.validate("forget", raw, _NOTHING_FORGOTTEN)
-            selection = arguments.to_selection(asked)
+            selection = requests.to_selection(asked)
             if asked.confirm is not None:
                 return Prepared(confirmed=(asked.confirm, selection))
             assert selection is not None  # noqa: S101 - to_selection asks for one of the two
-            skip = arguments.to_skip(asked.cursor, _NOTHING_FORGOTTEN)
+            skip = requests.to_skip(asked.cursor, _NOTHING_FORGOTTEN)
             preview = await self._memory.preview_forgetting(user, selection, skip)
         except Mem1Error as error:
             return Prepared(wording.refusal(str(error)))

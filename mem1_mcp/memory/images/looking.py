@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from mem1_mcp.errors import AnswerRefusedError, ModelError, ReaderError
+from mem1_mcp.errors import AnswerRefusedError, ReaderError
 from mem1_mcp.memory.images.checking import PILLOWS, smaller
 from mem1_mcp.memory.language.answers import said
 from mem1_mcp.memory.language.gate import commands, is_marked_up, refuses
@@ -75,8 +75,7 @@ class Reading(Worker):
         except ReaderError as error:
             self._resting_until = anyio.current_time() + _REST_SECONDS
             self._trouble = str(error)
-            # Not the image's fault, and the model is what this program calls whatever it has to wait for.
-            raise ModelError(str(error)) from error
+            raise
         except AnswerRefusedError as error:
             return _given_up(job, error)
         self._trouble = ""

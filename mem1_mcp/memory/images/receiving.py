@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,55 +30,53 @@ class Sent:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """From which folders images may be read, and how large one may be, in bytes."""
+class Receiver:
+    """Opens and checks images as they come, of these folders and of so many bytes at most each."""
 
-    roots: tuple[Path, ...] = field(default_factory=lambda: (Path.home(),))
-    max_bytes: int = 10 * 1024 * 1024
+    def __init__(self, roots: Sequence[Path] | None = None, max_bytes: int = 10 * 1024 * 1024) -> None:
+        self._roots = (Path.home(),) if roots is None else roots
+        self._max_bytes = max_bytes
+        # An image may take as much memory while it is decoded as all the rest of the program.
+        self._decoding = anyio.CapacityLimiter(1)
 
+    async def receive(
+        self, images: Sequence[Sent], clean: Callable[[str], str]
+    ) -> list[tuple[Image, ImageFile | None]]:
+        """Open and check what was sent; ``clean`` masks secrets in what is said of it.
 
-async def received(
-    images: Sequence[Sent], rules: Rules, limiter: anyio.CapacityLimiter, clean: Callable[[str], str]
-) -> list[tuple[Image, ImageFile | None]]:
-    """Open and check what was sent; ``clean`` masks secrets in what is said of it.
+        Raises:
+            InvalidRequestError: it names the image, what is wrong, and the cure. Nothing was saved.
 
-    ``limiter`` bounds how many are decoded at once, since each takes memory.
+        """
+        known: list[tuple[Image, ImageFile | None]] = []
+        size = 0
+        for number, sent in enumerate(images):
+            file = None
+            if sent.path is not None or sent.data is not None:
+                file = await anyio.to_thread.run_sync(self._file, number, sent, limiter=self._decoding)
+                size += len(file.data)
+            if size > _AT_ONCE * self._max_bytes:
+                raise InvalidRequestError(
+                    f"images: have {size / 1_048_576:.1f} MiB together, {_AT_ONCE} of the largest at most. "
+                    "Nothing was saved. Send several calls."
+                )
+            known.append((_image(sent, file, clean), file))
+        return known
 
-    Raises:
-        InvalidRequestError: it names the image, what is wrong, and the cure. Nothing was saved.
-
-    """
-    known: list[tuple[Image, ImageFile | None]] = []
-    size = 0
-    for number, sent in enumerate(images):
-        file = None
-        if sent.path is not None or sent.data is not None:
-            file = await anyio.to_thread.run_sync(_file, number, sent, rules, limiter=limiter)
-            size += len(file.data)
-        if size > _AT_ONCE * rules.max_bytes:
-            raise InvalidRequestError(
-                f"images: have {size / 1_048_576:.1f} MiB together, {_AT_ONCE} of the largest at most. "
-                "Nothing was saved. Send several calls."
-            )
-        known.append((_image(sent, file, clean), file))
-    return known
-
-
-def _file(number: int, sent: Sent, rules: Rules) -> ImageFile:
-    name = "data" if sent.path is None else "path"
-    try:
-        if sent.path is not None:
-            data = opening.read_file(sent.path, rules.roots, rules.max_bytes)
-        else:
-            data = sent.data or b""
-        checked = checking.check(data, rules.max_bytes)
-    except InvalidRequestError as error:
-        raise InvalidRequestError(f"images[{number}].{name}: {error}. Nothing was saved.") from None
-    digest = hashlib.sha256(checked.data).hexdigest()
-    return ImageFile(
-        digest, checked.data, checked.media_type, checked.width, checked.height, checked.thumbnail
-    )
+    def _file(self, number: int, sent: Sent) -> ImageFile:
+        name = "data" if sent.path is None else "path"
+        try:
+            if sent.path is not None:
+                data = opening.read_file(sent.path, self._roots, self._max_bytes)
+            else:
+                data = sent.data or b""
+            checked = checking.check(data, self._max_bytes)
+        except InvalidRequestError as error:
+            raise InvalidRequestError(f"images[{number}].{name}: {error}. Nothing was saved.") from None
+        digest = hashlib.sha256(checked.data).hexdigest()
+        return ImageFile(
+            digest, checked.data, checked.media_type, checked.width, checked.height, checked.thumbnail
+        )
 
 
 def _image(sent: Sent, file: ImageFile | None, clean: Callable[[str], str]) -> Image:

@@ -22,6 +22,7 @@ from mem1_mcp.errors import (
     LeaseLostError,
     Mem1Error,
     ModelError,
+    ReaderError,
     StoreBusyError,
     StoreError,
 )
@@ -44,6 +45,7 @@ _SHARE_SECONDS = 2.0  # then another job has its turn
 
 _FIRST_RETRY_MS, _LONGEST_RETRY_MS, _LONGEST_BUSY_MS = 1_000, 600_000, 5_000
 _LONGEST_EMBEDDER_MS = 60_000
+_RESTING = (ModelError, ReaderError)  # trouble after which a worker says itself how long it rests
 
 
 class _Loop:
@@ -170,7 +172,7 @@ class Jobs:
             finished = await self._store.finish_job(job)
         except LeaseLostError:
             return False
-        except (StoreError, EmbedderError, ModelError, AnswerRefusedError) as error:
+        except (StoreError, EmbedderError, *_RESTING, AnswerRefusedError) as error:
             await self._fail(worker, job, error)
             return False
         except Exception as error:
@@ -243,12 +245,12 @@ class Jobs:
         self._look_again(job, pause)
         log.warning("The job %s will be tried again: %s", job.kind, error)
         await self._store.postpone_job(
-            job, reason, self._clock() + pause, failed=not isinstance(error, ModelError)
+            job, reason, self._clock() + pause, failed=not isinstance(error, _RESTING)
         )
 
     def _pause_ms(self, worker: Worker, job: Job, error: Mem1Error) -> int:
         longest = _LONGEST_RETRY_MS
-        if isinstance(error, ModelError):
+        if isinstance(error, _RESTING):
             return int(worker.rests_for() * 1000) + 1
         if isinstance(error, StoreBusyError):
             longest = _LONGEST_BUSY_MS

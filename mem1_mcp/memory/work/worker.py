@@ -27,7 +27,7 @@ class Worker(ABC):
         In milliseconds. ``None`` when nothing is left of the job. Each step can be repeated.
 
         Raises:
-            EmbedderError, ModelError: the endpoint's trouble; the job waits until it is over.
+            EmbedderError, ModelError, ReaderError: the endpoint's trouble; the job waits until it is over.
             AnswerRefusedError: what a model answered can't be used.
 
         """
