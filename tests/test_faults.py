@@ -457,6 +457,7 @@ async def test_a_disk_that_goes_on_failing_makes_no_answer_untrue(
     ],
     indirect=True,
 )
+@pytest.mark.heavy
 async def test_now_and_then_a_failing_disk_makes_no_answer_untrue(
     trial: Trial, record_property: Callable[[str, object], None]
 ) -> None:

@@ -92,7 +92,7 @@ def markers_in(folder: Path) -> set[str]:
     return {each for each in looked_for if each.encode() in held}
 
 
-@pytest.mark.parametrize("how", ["ids", "topic", "everything"])
+@pytest.mark.parametrize("how", ["ids", pytest.param("topic", marks=pytest.mark.heavy), "everything"])
 async def test_a_marker_in_every_place_is_gone_while_the_server_runs_and_after(
     tmp_path: Path, how: str
 ) -> None:

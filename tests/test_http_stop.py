@@ -238,6 +238,7 @@ async def _send(process: Process, end: signal.Signals) -> None:
         assert await process.wait() == 0
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("end", ENDS, ids=told_of_end)
 async def test_a_busy_server_ends_in_order(tmp_path: Path, end: signal.Signals | None) -> None:
     with hanging_up(signal.SIG_DFL):

@@ -209,6 +209,7 @@ def test_an_order_in_other_signs_is_known_for_one(sentence: str) -> None:
     assert commands(sentence)
 
 
+@pytest.mark.heavy
 async def test_each_order_is_refused_singly_though_as_many_lines_of_the_answer_are_good(
     another: Opening, clock: HandClock, served: ChatEndpoint
 ) -> None:

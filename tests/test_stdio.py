@@ -139,7 +139,7 @@ def call(number: int, tool: str, **arguments: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
 
 
-@pytest.mark.parametrize("mode", ["legacy", "auto"])
+@pytest.mark.parametrize("mode", [pytest.param("legacy", marks=pytest.mark.heavy), "auto"])
 async def test_what_one_process_remembered_the_next_one_finds(tmp_path: Path, mode: str) -> None:
     said = {"role": "user", "content": "我对花生过敏 🥜"}
 

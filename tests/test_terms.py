@@ -222,6 +222,7 @@ def test_the_end_of_a_run_of_letters_without_spaces_is_found() -> None:
     assert len(index(javanese + "ꦲꦤ").terms) > len(javanese)
 
 
+@pytest.mark.heavy
 async def test_every_letter_and_digit_of_every_script_is_found_through_the_store(store: Store) -> None:
     characters = map(chr, range(sys.maxunicode))
     letters = [
