@@ -449,15 +449,8 @@ async def test_a_disk_that_goes_on_failing_makes_no_answer_untrue(
     assert_true(trial, record_property)
 
 
-@pytest.mark.parametrize(
-    "trial",
-    [
-        pytest.param(each, marks=pytest.mark.heavy if number % 3 else ())
-        for number, each in enumerate(SHAPES)
-    ],
-    indirect=True,
-)
 @pytest.mark.heavy
+@pytest.mark.parametrize("trial", SHAPES, indirect=True)
 async def test_now_and_then_a_failing_disk_makes_no_answer_untrue(
     trial: Trial, record_property: Callable[[str, object], None]
 ) -> None:
