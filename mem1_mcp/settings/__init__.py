@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from mem1_mcp.errors import SettingsError
 from mem1_mcp.settings import values
@@ -29,10 +28,10 @@ PREFIX = "MEM1_"
 _NOT_OURS = ("MEM1_TEST_",)
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What a person can set, with its default and its effect."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     memory_dir: values.Folder = Field(
         default_factory=values.default_memory_dir,
@@ -284,15 +283,21 @@ class Settings(BaseSettings):
         return frozenset(self.model_fields_set)
 
 
-def load(**given: object) -> Settings:
-    """Read the settings from the environment; what is given and not ``None`` counts before it.
+def load(environ: Mapping[str, str] = os.environ, /, **given: object) -> Settings:
+    """Read the settings from an environment; what is given and not ``None`` counts before it.
+
+    A variable that is empty counts as not set.
 
     Raises:
         SettingsError: a value can't be used; the text names the variable and the cure.
 
     """
+    set_there = {name: environ.get(f"{PREFIX}{name.upper()}") for name in Settings.model_fields}
+    found = {name: value for name, value in set_there.items() if value}
     try:
-        loaded = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        loaded = Settings.model_validate(
+            found | {name: value for name, value in given.items() if value is not None}
+        )
     except ValidationError as error:
         wrong = "; ".join(
             f"{PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg'].removeprefix('Value error, ')}"

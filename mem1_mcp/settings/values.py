@@ -9,7 +9,6 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator
-from pydantic_settings import NoDecode
 
 from mem1_mcp.errors import InvalidRequestError
 from mem1_mcp.text.names import check_name
@@ -148,8 +147,8 @@ Zone = Annotated[str, AfterValidator(_known_zone)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
 IndexName = Annotated[str, AfterValidator(_index_name)]
-Folders = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split), AfterValidator(_folders)]
-_Several = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Folders = Annotated[tuple[Path, ...], BeforeValidator(_split), AfterValidator(_folders)]
+_Several = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Urls = Annotated[_Several, AfterValidator(_urls)]
 Hosts = Annotated[_Several, AfterValidator(_hosts)]
 Origins = Annotated[_Several, AfterValidator(_origins)]
