@@ -37,6 +37,7 @@ from mem1_mcp.settings import unknown_names
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
+    from mem1_mcp.hook.events import Event
     from mem1_mcp.memory.profile.template import Template
     from mem1_mcp.memory.work.worker import Worker
     from mem1_mcp.protocols import ChatModel, Embedder, Store, TextKind, TextReader
@@ -46,6 +47,8 @@ log = logging.getLogger(__name__)
 
 # From the end of stdin, or a signal; hosts kill what takes longer.
 _LAST_SECONDS, _LAST_HTTP_SECONDS = 1.8, 1.9
+_HOOK_SECONDS = 3.0  # that a host's user waits at most, at any turn
+HOOK_FOLDER = "hook"  # under the memory's own
 _TEMPLATE_SECONDS = 0.6  # that a start waits for the store
 
 # Below WARNING these log whole messages, and what is wrong in them, with what people said.
@@ -193,6 +196,48 @@ async def revoke_token(settings: Settings, token_id: str) -> bool:
         revoked = await memory.revoke_token(token_id)
     first_token.remove_file(settings.memory_dir, token_id)
     return revoked
+
+
+def run_hook(settings: Settings, event: Event, max_tokens: int) -> None:
+    """Keep what a host's hook tells of, and print what is worth knowing now; ends the process.
+
+    Always with 0: to a host everything else is a reason to stop what its user is doing. What can't be kept
+    now waits in a file, and what fails is said on stderr.
+    """
+    _end_within(_HOOK_SECONDS)
+    try:
+        anyio.run(_run_hook, settings, event, max_tokens)
+    except Exception as error:  # noqa: BLE001 - a host must go on, whatever this program does wrong
+        sys.stderr.write(f"mem1-mcp: {error}\n")
+    finally:
+        sys.stderr.flush()
+        os._exit(0)
+
+
+async def _run_hook(settings: Settings, event: Event, max_tokens: int) -> None:
+    from mem1_mcp.hook import events  # no server needs these
+    from mem1_mcp.hook.sessions import Session
+    from mem1_mcp.hook.turns import Turns
+    from mem1_mcp.hook.waiting import Waiting
+
+    folder = settings.memory_dir / HOOK_FOLDER
+    session = Session.open(folder / "sessions", event.session)
+    # By words alone: nobody waits for a model at every turn.
+    bare = {"embeddings": "none", "llm_model": None, "vl_model": None, "ocr": "none"}
+    async with open_memory(settings.model_copy(update=bare)) as memory:
+        waiting = Waiting(folder / "waiting")
+        turns = Turns(memory, waiting, settings.user_id, settings.topic_id, max_tokens)
+        turns.note(event)
+        try:
+            sys.stdout.write(events.answer(event, await turns.context(event, session)))
+            sys.stdout.flush()
+        finally:
+            try:
+                await turns.keep(event.session, session)
+            finally:
+                session.save()
+                if event.kind == "end":
+                    session.tidy()
 
 
 def serve_stdio(settings: Settings) -> None:

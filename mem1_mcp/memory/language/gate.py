@@ -12,6 +12,7 @@ Gaps are bounded and stand behind what is rare, so that the search stays linear.
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from mem1_mcp.text.terms import normalise
 
@@ -141,7 +142,14 @@ _ORDERS = (
     r"(?:^|[,。;:!?、\s]|你|请|现在|已)(?:进入|启用|切换到|激活|开启)(?:开发者|dan|越狱|无限制|上帝|管理员)模式",
     r"(?:当作|视为|作为)(?:用户的?|一条|永久|系统)?(?:命令|指令|规则)",
 )
-_COMMANDS = re.compile("|".join(f"(?:{each})" for each in _ORDERS))
+
+
+@cache
+def _commands() -> re.Pattern[str]:
+    # A tenth of what a program needs to start that meets no such text.
+    return re.compile("|".join(f"(?:{each})" for each in _ORDERS))
+
+
 # They are not seen, and would stand between the letters of a word.
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
@@ -185,7 +193,7 @@ def commands(text: str) -> bool:
     """Whether a text tells a model what to do instead of telling about a person."""
     plain = _plain(text)
     # A line that is broken within a word is read as one all the same.
-    return any(_COMMANDS.search(each) for each in {plain, plain.replace(" ⏎ ", "")})
+    return any(_commands().search(each) for each in {plain, plain.replace(" ⏎ ", "")})
 
 
 def _plain(text: str) -> str:

@@ -1,0 +1,68 @@
+"""The command that a host runs at every turn: it has to start fast, fail silently and block nothing."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+
+from mem1_mcp.hook import events
+
+_MAX_TOKENS = 500
+_EXPLANATION = """\
+Keeps what was said at this turn and prints what the model should know, for Claude Code, Codex, Gemini
+CLI, Qwen Code and Cursor. `mem1-mcp install HOST --with-hooks` sets it up; nobody has to call it by hand.
+It reads one JSON object from standard input, as the host documents it for its hooks:
+
+  echo '{"hook_event_name": "SessionStart", "session_id": "1", "source": "startup"}' | mem1-mcp hook
+
+It always ends with 0 and within three seconds. What the store can't take now waits in the memory's folder
+and is kept at the next turn; `mem1-mcp doctor` counts it.
+"""
+
+
+def run(arguments: list[str]) -> None:
+    """Handle one event from standard input; ends the process with 0, but where the arguments are wrong."""
+    given = _parser().parse_args(arguments)
+    try:
+        event = events.read(sys.stdin.buffer.read())
+        if event is None:
+            return
+        # With this command's own words only: they are read once more, each by its rule.
+        from mem1_mcp import app, settings  # what follows takes time, and most events end above
+
+        chosen = settings.load({**os.environ, **dict(given.env)})
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # hosts read JSON, whatever the console is set to
+        app.run_hook(chosen, event, given.max_tokens)
+    except Exception as error:  # noqa: BLE001 - a host must go on, whatever comes in here
+        sys.stderr.write(f"mem1-mcp: {error}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "mem1-mcp hook", description=_EXPLANATION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--env",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="A setting, as the host's configuration of the server has it. May be given several times.",
+    )
+    parser.add_argument(
+        "--max-tokens",
+        type=int,
+        default=_MAX_TOKENS,
+        help=f"What is put before the model at one turn, at most; default {_MAX_TOKENS}, 0 is nothing.",
+    )
+    return parser
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise argparse.ArgumentTypeError("write NAME=VALUE")
+    return name, value

@@ -1,0 +1,1 @@
+"""Memory without the model's goodwill: a host calls this program at each turn, over standard input."""

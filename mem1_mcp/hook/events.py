@@ -1,0 +1,100 @@
+"""What hosts tell their hooks, read into one form; and how each of them wants to be answered.
+
+Claude Code, Codex, Gemini CLI, Qwen Code and Cursor run a command at the beginning of a session, when the
+person has sent a prompt, when the model has replied, and at the end, with one JSON object on standard
+input. They differ in names. Sources: code.claude.com/docs/en/hooks, developers.openai.com/codex/hooks,
+geminicli.com/docs/hooks/reference, cursor.com/docs/agent/hooks.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from mem1_mcp.hook.transcripts import last_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Kind = Literal["start", "prompt", "reply", "end"]
+
+KINDS: Mapping[str, Kind] = {
+    "SessionStart": "start",
+    "UserPromptSubmit": "prompt",
+    "BeforeAgent": "prompt",
+    "Stop": "reply",
+    "AfterAgent": "reply",
+    "SessionEnd": "end",
+    "sessionStart": "start",
+    "beforeSubmitPrompt": "prompt",
+    "afterAgentResponse": "reply",
+    "sessionEnd": "end",
+}
+_SESSION = ("session_id", "conversation_id")
+_TURN = ("turn_id", "prompt_id", "generation_id")
+_PROMPT = ("prompt",)
+_REPLY = ("last_assistant_message", "prompt_response", "text")
+# What a host sends in the person's place: results of its own tasks, and its own commands.
+_NOT_SAID = ("<task-notification", "<command-", "<local-command", "<system-reminder", "<bash-", "/", "!")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened in a session; ``name`` is the host's own word for it.
+
+    ``text`` is what was said, where something was. ``turn`` is the host's id of the turn, or empty.
+    ``afresh`` when the model sees nothing any more of what this session was told before.
+    """
+
+    kind: Kind
+    name: str
+    session: str
+    text: str = ""
+    turn: str = ""
+    afresh: bool = False
+
+
+def read(given: bytes) -> Event | None:
+    """Read what a host sent; ``None`` where it is of no use here.
+
+    Raises:
+        ValueError: it is no JSON object.
+
+    """
+    # Windows PowerShell puts a mark before what it pipes.
+    data = json.loads(given.decode("utf-8-sig", errors="replace"))
+    if not isinstance(data, dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004 - the reader of the text is a person
+    name = _text(data, ("hook_event_name",))
+    kind = KINDS.get(name)
+    # Helpers of the model talk to the model.
+    if kind is None or _text(data, ("agent_id",)):
+        return None
+    text = ""
+    if kind == "prompt":
+        text = _text(data, _PROMPT).strip()
+        if text.startswith(_NOT_SAID):
+            return None
+    elif kind == "reply":
+        text = _text(data, _REPLY).strip() or last_reply(_text(data, ("transcript_path",)))
+    if kind in ("prompt", "reply") and not text:
+        return None
+    afresh = kind == "start" and _text(data, ("source",)) != "resume"
+    return Event(kind, name, _text(data, _SESSION), text, _text(data, _TURN), afresh)
+
+
+def answer(event: Event, context: str) -> str:
+    """Write what puts a text before the model, as the event's host wants it; nothing for nothing."""
+    if not context:
+        return ""
+    if event.name[0].islower():
+        return json.dumps({"additional_context": context}, ensure_ascii=False)
+    told = {"hookEventName": event.name, "additionalContext": context}
+    return json.dumps({"hookSpecificOutput": told}, ensure_ascii=False)
+
+
+def _text(data: Mapping[str, object], names: tuple[str, ...]) -> str:
+    """Return the first of these that holds text."""
+    found = (data.get(name) for name in names)
+    return next((each for each in found if isinstance(each, str) and each), "")

@@ -1,0 +1,47 @@
+"""What the model of a session has before it already: what was said there, and what it was shown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MOST = 4000  # ids of a session that are kept in mind
+_DAYS = 30  # that a session may rest before it is resumed
+
+
+@dataclass(slots=True)
+class Session:
+    """Ids of messages and profile lines, in a file of their own; losing it only repeats something."""
+
+    path: Path
+    ids: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, folder: Path, session: str) -> Session:
+        """Read what is known of a session."""
+        path = folder / f"{hashlib.sha256(session.encode()).hexdigest()[:32]}.json"
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            known = []
+        return cls(path, [str(each) for each in known] if isinstance(known, list) else [])
+
+    def save(self) -> None:
+        """Write it down for the next turn."""
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        unfinished = self.path.with_suffix(f".{os.getpid()}.part")
+        unfinished.write_text(json.dumps(self.ids[-_MOST:]), encoding="utf-8")
+        unfinished.replace(self.path)
+
+    def tidy(self) -> None:
+        """Remove the files of sessions that nobody will resume."""
+        for path in self.path.parent.glob("*"):
+            if path.stat().st_mtime < time.time() - _DAYS * 86_400:
+                path.unlink(missing_ok=True)
