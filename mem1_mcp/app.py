@@ -229,7 +229,8 @@ async def _run_hook(settings: Settings, event: Event, max_tokens: int) -> None:
         turns = Turns(memory, waiting, settings.user_id, settings.topic_id, max_tokens)
         turns.note(event)
         try:
-            sys.stdout.write(events.answer(event, await turns.context(event, session)))
+            # Bytes: a console's encoding is not the one that hosts read JSON in.
+            sys.stdout.buffer.write(events.answer(event, await turns.context(event, session)).encode())
             sys.stdout.flush()
         finally:
             try:

@@ -17,6 +17,7 @@ from mem1_mcp import app, settings
 from mem1_mcp.cli.bar import progress_bar
 from mem1_mcp.cli.configuration import command_path, host_configuration
 from mem1_mcp.cli.images import images
+from mem1_mcp.cli.install import install
 from mem1_mcp.cli.profile import profile
 from mem1_mcp.cli.tokens import tokens
 from mem1_mcp.errors import ModelError, SettingsError, StoreError
@@ -31,7 +32,7 @@ program = typer.Typer(
     no_args_is_help=False,
     add_completion=False,
     help="Long-term memory for any MCP host. Without a command it serves a host over stdio, which is "
-    "what a host's configuration starts; `mem1-mcp config` prints that configuration. "
+    "what a host's configuration starts; `mem1-mcp install` writes that configuration. "
     "`mem1-mcp serve --http` serves many hosts and users by URL.",
 )
 
@@ -97,6 +98,17 @@ def config() -> None:
     typer.echo(host_configuration(command_path()))
 
 
+@program.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
+)
+def hook(context: typer.Context) -> None:
+    """Keep and recall at a host's turn; hosts call this, see `mem1-mcp hook --help`."""
+    from mem1_mcp.cli import hook as command  # which is usually run without what draws tables
+
+    command.run(context.args)
+
+
+program.command()(install)
 program.add_typer(profile)
 program.add_typer(images)
 program.add_typer(tokens)

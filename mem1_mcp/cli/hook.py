@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
+from typing import NoReturn
 
 from mem1_mcp.hook import events
 
@@ -23,25 +23,35 @@ and is kept at the next turn; `mem1-mcp doctor` counts it.
 
 
 def run(arguments: list[str]) -> None:
-    """Handle one event from standard input; ends the process with 0, but where the arguments are wrong."""
-    given = _parser().parse_args(arguments)
+    """Handle one event from standard input; ends the process with 0, whatever comes in."""
     try:
+        given = _parser().parse_args(arguments)
         event = events.read(sys.stdin.buffer.read())
-        if event is None:
+        if event is None or _is_told_twice(event):
             return
-        # With this command's own words only: they are read once more, each by its rule.
-        from mem1_mcp import app, settings  # what follows takes time, and most events end above
+        from mem1_mcp import app, settings  # what follows takes time, and many events end above
 
         chosen = settings.load({**os.environ, **dict(given.env)})
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(encoding="utf-8")  # hosts read JSON, whatever the console is set to
         app.run_hook(chosen, event, given.max_tokens)
+    except argparse.ArgumentError as error:
+        sys.stderr.write(f"mem1-mcp hook: {error}\n")
     except Exception as error:  # noqa: BLE001 - a host must go on, whatever comes in here
-        sys.stderr.write(f"mem1-mcp: {error}\n")
+        sys.stderr.write(f"mem1-mcp hook: nothing was kept. {error}\n")
+
+
+def _is_told_twice(event: events.Event) -> bool:
+    """Whether Cursor runs a hook that is Claude Code's: it has hooks of its own."""
+    return "CURSOR_VERSION" in os.environ and event.name[0].isupper()
+
+
+class _Forgiving(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise argparse.ArgumentError(None, message)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    # By itself it would end with 2, which tells most hosts to throw the person's prompt away.
+    parser = _Forgiving(
         "mem1-mcp hook", description=_EXPLANATION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(

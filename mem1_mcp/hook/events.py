@@ -9,6 +9,7 @@ geminicli.com/docs/hooks/reference, cursor.com/docs/agent/hooks.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -31,12 +32,17 @@ KINDS: Mapping[str, Kind] = {
     "afterAgentResponse": "reply",
     "sessionEnd": "end",
 }
-_SESSION = ("session_id", "conversation_id")
+_NAME = ("hook_event_name", "hookEventName")
+_SESSION = ("session_id", "conversation_id", "sessionId")
 _TURN = ("turn_id", "prompt_id", "generation_id")
 _PROMPT = ("prompt",)
 _REPLY = ("last_assistant_message", "prompt_response", "text")
-# What a host sends in the person's place: results of its own tasks, and its own commands.
-_NOT_SAID = ("<task-notification", "<command-", "<local-command", "<system-reminder", "<bash-", "/", "!")
+# What hosts put into a prompt themselves: among it what a hook gave them.
+_PUT_IN = re.compile(
+    r"<(hook_context|system-reminder|environment_context|qwen:[a-z-]+)\b[^>]*>.*?(?:</\1>|\Z)\s*", re.DOTALL
+)
+# What a host sends in the person's place: news of its own tasks, and its own commands.
+_NOT_SAID = re.compile(r"<(?:task-notification|command-|local-command|bash-)|/[\w:-]+(?:\s|\Z)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +72,26 @@ def read(given: bytes) -> Event | None:
     data = json.loads(given.decode("utf-8-sig", errors="replace"))
     if not isinstance(data, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - the reader of the text is a person
-    name = _text(data, ("hook_event_name",))
+    name = _text(data, _NAME)
     kind = KINDS.get(name)
     # Helpers of the model talk to the model.
     if kind is None or _text(data, ("agent_id",)):
         return None
     text = ""
     if kind == "prompt":
-        text = _text(data, _PROMPT).strip()
-        if text.startswith(_NOT_SAID):
-            return None
+        text = _said(_text(data, _PROMPT))
     elif kind == "reply":
         text = _text(data, _REPLY).strip() or last_reply(_text(data, ("transcript_path",)))
     if kind in ("prompt", "reply") and not text:
         return None
     afresh = kind == "start" and _text(data, ("source",)) != "resume"
     return Event(kind, name, _text(data, _SESSION), text, _text(data, _TURN), afresh)
+
+
+def _said(prompt: str) -> str:
+    """Return what the person said in a prompt."""
+    text = _PUT_IN.sub("", prompt).strip()
+    return "" if _NOT_SAID.match(text) else text
 
 
 def answer(event: Event, context: str) -> str:
@@ -97,4 +107,5 @@ def answer(event: Event, context: str) -> str:
 def _text(data: Mapping[str, object], names: tuple[str, ...]) -> str:
     """Return the first of these that holds text."""
     found = (data.get(name) for name in names)
-    return next((each for each in found if isinstance(each, str) and each), "")
+    text = next((each for each in found if isinstance(each, str) and each), "")
+    return text.encode("utf-8", errors="replace").decode()  # halves of characters, which no file takes

@@ -7,11 +7,12 @@ prompts get nothing: lines that have nothing to do with them would cost more tha
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mem1_mcp.errors import InvalidRequestError
+from mem1_mcp.errors import InvalidRequestError, RequestIdReusedError
 from mem1_mcp.hook.waiting import Words
 from mem1_mcp.memory.language.gate import commands
 from mem1_mcp.memory.recall import Recall
@@ -61,8 +62,10 @@ class Turns:
         keeping = self.memory.keeping
         if event.kind not in ("prompt", "reply") or (event.kind == "reply" and not keeping.assistant):
             return
-        # With the host's own id the same event is kept once, however often a host reports it.
-        turn = f"hook-{event.session}-{event.turn}-{event.kind}"
+        # With the host's own id of the turn, words are kept once, however often the host reports them.
+        known = (
+            f"{event.session} {event.turn} {event.kind} {event.text}" if event.turn else uuid.uuid4().hex
+        )
         self.waiting.add(
             Words(
                 self.user,
@@ -71,7 +74,7 @@ class Turns:
                 "user" if event.kind == "prompt" else "assistant",
                 mask(event.text).text if keeping.masking else event.text,
                 self.memory.clock(),
-                turn[:200] if event.turn else f"hook-{uuid.uuid4().hex}",
+                f"hook-{hashlib.sha256(known.encode(errors='replace')).hexdigest()}",
             )
         )
 
@@ -86,13 +89,15 @@ class Turns:
                 request_id=words.request_id,
             )
             try:
-                kept = await self.memory.remember(words.user, asked)
+                kept = (await self.memory.remember(words.user, asked)).message_ids
+            except RequestIdReusedError:
+                kept = ()  # by an earlier report of the same words, at another second
             except InvalidRequestError:
                 # It will never be taken, and what waits behind it must not wait for ever.
                 path.replace(path.with_suffix(".refused"))
                 raise
             if words.session == session_id:
-                session.ids.extend(kept.message_ids)
+                session.ids.extend(kept)
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
 

@@ -20,7 +20,7 @@ from mem1_mcp.errors import Mem1Error
 from mem1_mcp.memory.images.containers import media_type_of
 from mem1_mcp.memory.profile.template import GENERAL
 from mem1_mcp.server.resources import TOPIC_TEMPLATE, Resources
-from mem1_mcp.server.schemas import INSTRUCTIONS
+from mem1_mcp.server.schemas import INSTRUCTIONS, REMEMBER_BESIDE_HOOKS
 from mem1_mcp.server.tools import Tools
 from mem1_mcp.server.wording import IMAGES_URI
 
@@ -60,7 +60,8 @@ def build_server(
     ``sealing`` protects what a question to the person carries from one request to the next; without
     it that is bound to this process.
     """
-    descriptions = {
+    descriptions = {"remember": REMEMBER_BESIDE_HOOKS} if settings.hooks else {}
+    descriptions |= {
         name: text
         for name in ("remember", "recall", "search_images", "list_topics", "forget")
         if (text := getattr(settings, f"{name}_description")) is not None

@@ -10,25 +10,55 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mem1_mcp.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     Edit = Callable[[str], str]
 
 _BACKUP = ".before-mem1"
 
 
+class Part(Protocol):
+    """Something of this program's in a file: put in, found, taken out, by the text of the file."""
+
+    @property
+    def file(self) -> Path:
+        """Where it stands."""
+        ...
+
+    def put(self, text: str) -> str:
+        """Put it in, or in the place of an earlier one."""
+        ...
+
+    def is_in(self, text: str) -> bool:
+        """Whether it is there; false of a text that can't be read."""
+        ...
+
+    def drop(self, text: str) -> str:
+        """Take it out."""
+        ...
+
+    def again(self, text: str) -> Edit:
+        """Return what puts in exactly what this text has of it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a file says and will say; ``None`` where it is not there."""
+    """What a file says and will say; ``None`` where it is not there.
+
+    ``copies`` keeps the file as it was beside it; ``ends`` removes that copy, which has no use any more.
+    """
 
     file: Path
     before: str | None
     after: str | None
+    copies: bool = False
+    ends: bool = False
 
     @property
     def is_none(self) -> bool:
@@ -36,9 +66,9 @@ class Change:
         return self.before == self.after
 
     @property
-    def backup(self) -> Path:
+    def copy(self) -> Path:
         """Where the file as it was is kept."""
-        return self.file.with_name(self.file.name + _BACKUP)
+        return _copy(self.file)
 
     def diff(self) -> str:
         """Write it as a unified diff."""
@@ -56,76 +86,74 @@ class Change:
         try:
             if _read(self.file) != self.before:
                 raise InvalidRequestError(
-                    f"{self.file} was changed by another program just now. Nothing was changed. Run this again."
+                    f"{self.file} was changed by another program just now. Nothing was changed. Run this "
+                    "again."
                 )
+            if self.copies:
+                _replace(self.copy, self.before or "")
             if self.after is None:
                 self.file.unlink(missing_ok=True)
             else:
                 _replace(self.file, self.after)
+            if self.ends:
+                self.copy.unlink(missing_ok=True)
         except OSError as error:
             raise InvalidRequestError(
                 f"{self.file} can't be written: {error.strerror}. Nothing was changed."
             ) from error
 
 
-def plan(file: Path, edit: Edit, *, is_ours: Callable[[str], bool]) -> Change:
-    """Plan to edit a file, which ``is_ours`` when it holds something of this program already.
+def plan(file: Path, parts: Sequence[Part]) -> Change:
+    """Plan to put parts into a file.
 
     Raises:
         InvalidRequestError: it can't be read, or is not what it should be.
 
     """
-    real = file.resolve() if file.is_symlink() else file
+    real = _real(file)
     before = _read(real)
-    after = _edited(real, before or "", edit)
-    change = Change(real, before, after)
-    if before is not None and not is_ours(before) and not change.is_none:
-        return _WithBackup(real, before, after)
-    return change
+    after = before or ""
+    for part in parts:
+        after = _edited(real, after, part.put)
+    ours = before is not None and any(part.is_in(before) for part in parts)
+    first = before is not None and before != after and not (ours and _copy(real).exists())
+    return Change(real, before, after, copies=first)
 
 
-class _WithBackup(Change):
-    """The first change of a file: as it was, it is kept."""
+def undo(file: Path, parts: Sequence[Part]) -> Change:
+    """Plan to take parts out of a file.
 
-    __slots__ = ()
-
-    def make(self) -> None:
-        """See ``Change.make``."""
-        super().make()
-        _replace(self.backup, self.before or "")
-
-
-def undo(file: Path, edit: Edit, *, redo: Edit) -> Change:
-    """Plan to take out of a file what this program put in.
-
-    ``edit`` takes it out, and ``redo`` puts it in. Where that, done to the file as it was, gives the file as
-    it is, it becomes byte for byte what it was; otherwise the rest of it stays as it is.
+    Where putting them into the file as it was would give the file as it is, it becomes byte for byte what
+    it was; otherwise what else it says stays as it is.
     """
-    real = file.resolve() if file.is_symlink() else file
+    real = _real(file)
     now = _read(real)
     if now is None:
         return Change(real, None, None)
-    change = Change(real, now, _edited(real, now, edit))
-    if change.is_none:
-        return change
+    there = [part for part in parts if part.is_in(now)]
+    after: str | None = now
+    for part in there:
+        after = _edited(real, after or "", part.drop)
+    if after == now:
+        return Change(real, now, now)
+    kept = _read(_copy(real))
+    again = kept or ""
     try:
-        kept = _read(change.backup)
-        if _edited(real, kept or "", redo) == now:
-            return _Restored(real, now, kept)
+        for part in there:
+            again = part.again(now)(again)
     except InvalidRequestError:
-        pass
-    return change
+        return Change(real, now, after)
+    same = again == now
+    return Change(real, now, kept if same else after, ends=same)
 
 
-class _Restored(Change):
-    """The file as it was; the copy of it has no use any more."""
+def _real(file: Path) -> Path:
+    # Who keeps his settings in one folder and links to them wants the links to stay.
+    return file.resolve() if file.is_symlink() else file
 
-    __slots__ = ()
 
-    def make(self) -> None:
-        """See ``Change.make``."""
-        super().make()
-        self.backup.unlink(missing_ok=True)
+def _copy(file: Path) -> Path:
+    return file.with_name(file.name + _BACKUP)
 
 
 def _edited(file: Path, text: str, edit: Edit) -> str:

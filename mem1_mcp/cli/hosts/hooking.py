@@ -1,0 +1,128 @@
+"""A host's hooks file: this program's command in the list of each event, and nobody else's touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mem1_mcp.cli.hosts import jsonc
+from mem1_mcp.cli.hosts.server import hook_line, hook_words
+from mem1_mcp.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mem1_mcp.cli.hosts.catalogue import Hooks, Machine
+    from mem1_mcp.cli.hosts.changes import Edit
+    from mem1_mcp.cli.hosts.server import Server, Shape
+
+# The program itself ends after three.
+_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class HooksPart:
+    """The command at each event of a host; see ``changes.Part``."""
+
+    hooks: Hooks
+    server: Server
+    machine: Machine
+
+    @property
+    def file(self) -> Path:
+        """Where the host's hooks are set."""
+        return self.hooks.file(self.machine)
+
+    def put(self, text: str) -> str:
+        """Put the command at each event, in the place of earlier ones."""
+        text = self._begun(text)
+        written = _entry(self.hooks, self.server, self.machine)
+        for event in self.hooks.events:
+            there = [number for name, number in _ours(text) if name == event]
+            if there:
+                text = jsonc.put(text, ("hooks", event, there[0]), written)
+            else:
+                text = jsonc.append(text, ("hooks", event), written)
+        return text
+
+    def is_in(self, text: str) -> bool:
+        """Whether a hooks file holds this program's command."""
+        try:
+            return bool(_ours(text))
+        except InvalidRequestError:
+            return False
+
+    def drop(self, text: str) -> str:
+        """Take the command out, and the lists that are empty then."""
+        events = _ours(text)
+        for event, number in reversed(events):
+            text = jsonc.drop(text, ("hooks", event, number))
+        for event in dict.fromkeys(event for event, _ in events):
+            if not _listed(text).get(event):
+                text = jsonc.drop(text, ("hooks", event))
+        return jsonc.drop(text, ("hooks",)) if events and not _listed(text) else text
+
+    def again(self, text: str) -> Edit:
+        """Return what puts the same commands at the same events."""
+        listed = _listed(text)
+        commands = []
+        for event, number in _ours(text):
+            elements = listed[event]
+            commands.append((event, elements[number] if isinstance(elements, list) else None))
+
+        def put(other: str) -> str:
+            other = self._begun(other)
+            for event, command in commands:
+                other = jsonc.append(other, ("hooks", event), command)
+            return other
+
+        return put
+
+    def _begun(self, text: str) -> str:
+        return jsonc.put(text, ("version",), 1) if self.hooks.flat and not text.strip() else text
+
+
+def _entry(hooks: Hooks, server: Server, machine: Machine) -> Shape:
+    windows = machine.platform == "win32"
+    command: Shape = {"type": "command"}
+    if windows and not (hooks.milliseconds or hooks.flat):
+        # Run without a shell, of which Windows has several that quote differently.
+        words = hook_words(server)
+        command |= {"command": words[0], "args": words[1:]}
+    else:
+        command |= {"command": hook_line(server, powershell=windows)}
+    command |= {"timeout": _SECONDS * 1000 if hooks.milliseconds else _SECONDS}
+    if hooks.flat:
+        command.pop("type")
+        return command
+    return {"hooks": [command]}
+
+
+def _listed(text: str) -> dict[str, object]:
+    said = jsonc.read(text)
+    hooks = said.get("hooks") if isinstance(said, dict) else None
+    return hooks if isinstance(hooks, dict) else {}
+
+
+def _ours(text: str) -> list[tuple[str, int]]:
+    """Return events, and which of their elements run this program."""
+    return [
+        (event, number)
+        for event, elements in _listed(text).items()
+        if isinstance(elements, list)
+        for number, element in enumerate(elements)
+        if _runs_this(element)
+    ]
+
+
+def _runs_this(element: object) -> bool:
+    if not isinstance(element, dict):
+        return False
+    inner = element.get("hooks")
+    if isinstance(inner, list):
+        return any(_runs_this(each) for each in inner)
+    arguments = element.get("args")
+    words = [element.get("command"), *(arguments if isinstance(arguments, list) else [])]
+    line = " ".join(map(str, words)).replace("'", "").replace('"', "")
+    name, _, rest = line.partition("mem1-mcp")
+    return bool(rest) and rest.removeprefix(".exe").split()[:1] == ["hook"] and "|" not in name

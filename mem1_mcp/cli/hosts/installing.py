@@ -1,0 +1,223 @@
+"""What is to be done to add this server to a host, or to take it out: first planned, then done."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from mem1_mcp.cli.hosts import changes, jsonc, rules, toml
+from mem1_mcp.cli.hosts.hooking import HooksPart
+from mem1_mcp.cli.hosts.own_commands import can_be_run
+from mem1_mcp.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from mem1_mcp.cli.hosts.catalogue import Host, Machine
+    from mem1_mcp.cli.hosts.changes import Change, Edit, Part
+    from mem1_mcp.cli.hosts.own_commands import Words
+    from mem1_mcp.cli.hosts.server import Server, Shape
+
+_PATIENCE_SECONDS = 120  # a host's program may start the server to see whether it answers
+_FRONT = '---\napplyTo: "**"\n---\n'  # without it VS Code leaves instructions out
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPart:
+    """The server among those of a host's file; see ``changes.Part``."""
+
+    file: Path
+    host: Host
+    name: str
+    entry: Shape
+
+    def put(self, text: str) -> str:
+        """Put the server in."""
+        return self._putting(self.entry)(text)
+
+    def is_in(self, text: str) -> bool:
+        """Whether the file holds a server of this name."""
+        return self.found(text) is not None
+
+    def drop(self, text: str) -> str:
+        """Take the server out."""
+        if self.host.toml:
+            return toml.drop(text, self.host.key, self.name)
+        return jsonc.drop(text, (self.host.key, self.name))
+
+    def again(self, text: str) -> Edit:
+        """Return what puts in the server as this text has it."""
+        found = self.found(text)
+        return self._putting(found if isinstance(found, dict) else self.entry)
+
+    def found(self, text: str) -> object:
+        """Return the server as the text has it; ``None`` where it has none, or can't be read."""
+        try:
+            said = toml.read(text) if self.host.toml else jsonc.read(text)
+        except InvalidRequestError:
+            return None
+        servers = said.get(self.host.key) if isinstance(said, dict) else None
+        return servers.get(self.name) if isinstance(servers, dict) else None
+
+    def _putting(self, entry: Shape) -> Edit:
+        if self.host.toml:
+            return lambda text: toml.put(text, self.host.key, self.name, entry)
+        return lambda text: jsonc.put(text, (self.host.key, self.name), entry)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is wanted beside the server; ``rules_file`` is another than the host's own."""
+
+    hooks: bool = False
+    rules: bool = False
+    rules_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Installing:
+    """Adds a server to a host, or takes it out. What is planned changes nothing until it is made."""
+
+    host: Host
+    server: Server
+    machine: Machine
+
+    @property
+    def entry(self) -> Shape:
+        """The server as the host writes it.
+
+        Raises:
+            InvalidRequestError: the host can't be given such a server.
+
+        """
+        entry = self.host.entry(self.server)
+        if entry is None:
+            raise InvalidRequestError(
+                f"--url: {self.host.title} takes no address in its file. Leave --url out, or add the "
+                "address in its own settings, under Connectors."
+            )
+        return entry
+
+    def shown(self) -> str:
+        """Write the server as it stands in the host's file, to be pasted."""
+        if self.host.toml:
+            return toml.put("", self.host.key, self.server.name, self.entry)
+        whole = {self.host.key: {self.server.name: self.entry}}
+        return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+
+    def servers(self) -> list[ServerPart]:
+        """Return the server's part in each of the host's files."""
+        name, entry = self.server.name, self.entry
+        return [ServerPart(file, self.host, name, entry) for file in self.host.files(self.machine)]
+
+    def is_there(self) -> bool:
+        """Whether the host has the server."""
+        return any(part.is_in(_text(part.file)) for part in self.servers())
+
+    def is_current(self) -> bool:
+        """Whether the host has the server as it is wanted."""
+        return all(part.found(_text(part.file)) == part.entry for part in self.servers())
+
+    def has_hooks(self) -> bool:
+        """Whether the host's hooks are set up."""
+        return self.host.hooks is not None and self._hooks().is_in(_text(self._hooks().file))
+
+    def has_rules(self) -> bool:
+        """Whether the host's rules file has the lines."""
+        return self.host.rules is not None and self._rules(None, hooks=False).is_in(
+            _text(self._rules(None, hooks=False).file)
+        )
+
+    def own_commands(self) -> list[Words]:
+        """Return the host's commands that add the server; none where it has none, or they can't do it."""
+        program, own = self._program(), self.host.own
+        line = own.add(self.server) if own else None
+        if own is None or program is None or line is None or not can_be_run(program, line):
+            return []
+        remove = None if own.replaces or not self.is_there() else own.remove(self.server.name)
+        return [[program, *remove], [program, *line]] if remove else [[program, *line]]
+
+    def own_removal(self) -> list[Words]:
+        """Return the host's command that takes the server out, where there is one and it is needed."""
+        program, own = self._program(), self.host.own
+        line = own.remove(self.server.name) if own else None
+        return [[program, *line]] if program and line and self.is_there() else []
+
+    def changes(self, wanted: Wanted, *, with_server: bool) -> list[Change]:
+        """Plan what is to be put into files."""
+        parts: list[Part] = [*self.servers()] if with_server else []
+        if wanted.hooks:
+            parts.append(self._hooks())
+        if wanted.rules or wanted.rules_file:
+            parts.append(self._rules(wanted.rules_file, hooks=wanted.hooks))
+        return [changes.plan(file, there) for file, there in _by_file(parts)]
+
+    def removals(self, rules_file: Path | None) -> list[Change]:
+        """Plan what is to be taken out of files: all that is there of this program."""
+        parts: list[Part] = [*self.servers()]
+        if self.host.hooks is not None:
+            parts.append(self._hooks())
+        if self.host.rules is not None or rules_file is not None:
+            parts.append(self._rules(rules_file, hooks=False))
+        return [changes.undo(file, there) for file, there in _by_file(parts)]
+
+    def _program(self) -> str | None:
+        own = self.host.own
+        return None if own is None else shutil.which(own.program, path=self.machine.environ.get("PATH"))
+
+    def _hooks(self) -> HooksPart:
+        if self.host.hooks is None:
+            raise InvalidRequestError(
+                f"--with-hooks: {self.host.title} runs no command at a turn that could reach its model. "
+                "Leave it out; --with-rules helps its model to think of the tools."
+            )
+        return HooksPart(self.host.hooks, self.server, self.machine)
+
+    def _rules(self, file: Path | None, *, hooks: bool) -> Part:
+        if file is None and self.host.rules is None:
+            raise InvalidRequestError(
+                f"--with-rules: {self.host.title} keeps no rules in a file. Paste what `mem1-mcp install "
+                f"{self.host.id} --print --with-rules` prints into its settings, or name a file of your "
+                "project by --rules-file."
+            )
+        front = _FRONT if file is None and self.host.id == "vscode" else ""
+        path = file or (self.host.rules(self.machine) if self.host.rules else None)
+        assert path is not None  # noqa: S101 - as was just seen
+        return rules.RulesPart(path, rules.block(self.server.name, hooks=hooks), front)
+
+
+def run(lines: Sequence[Words]) -> str | None:
+    """Run a host's own commands; return what went wrong, where something did."""
+    for line in lines:
+        try:
+            done = subprocess.run(  # noqa: S603 - the host's own program, found by its name
+                line,
+                capture_output=True,
+                timeout=_PATIENCE_SECONDS,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"{line[0]}: {error}"
+        if done.returncode:
+            said = (done.stderr or done.stdout).decode(errors="replace").strip()
+            return f"{line[0]} ended with {done.returncode}: {said[-500:]}"
+    return None
+
+
+def _by_file(parts: Sequence[Part]) -> list[tuple[Path, list[Part]]]:
+    """Put together what goes into one file, so that it is changed once."""
+    ordered = sorted(parts, key=lambda part: str(part.file))
+    return [(file, list(there)) for file, there in groupby(ordered, key=lambda part: part.file)]
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_bytes().decode()
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -1,0 +1,68 @@
+"""What a host is told of this server, in the shapes that most hosts share."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+Shape = dict[str, object]
+
+# As they stand in JSON, in TOML and on a command line.
+_SECRETS = re.compile(r"""(Bearer |[A-Z_]+_(?:KEY|PASSWORD)"?\s*[:=]\s*"?)[^"'\s,]+""")
+# A hook asks no model, and what it does not need must not be read in a list of processes.
+_NOT_FOR_HOOKS = ("MEM1_LLM_", "MEM1_VL_", "MEM1_EMBEDDINGS", "MEM1_HOOKS")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server to start, by its ``command`` and settings; or one to reach, by its ``url`` and token."""
+
+    name: str
+    command: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    url: str | None = None
+    token: str | None = None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What a request to it carries."""
+        return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+
+
+# ``None`` where a host can't be given such a server.
+Entry = Callable[[Server], Shape | None]
+
+
+def plain(server: Server, *, url: str = "url", headers: str = "headers") -> Shape:
+    """Write an entry as Claude Desktop and Cursor do; ``url`` and ``headers`` are a host's names."""
+    if server.url is not None:
+        return {url: server.url} | ({headers: dict(server.headers)} if server.headers else {})
+    return {"command": server.command} | ({"env": dict(server.env)} if server.env else {})
+
+
+def typed(server: Server, *, stdio: str = "stdio") -> Shape:
+    """Write an entry that says its transport, as VS Code and Claude Code do."""
+    return {"type": stdio if server.url is None else "http"} | plain(server)
+
+
+def concealed(text: str) -> str:
+    """Write a text without the tokens, keys and passwords in it."""
+    return _SECRETS.sub(r"\1…", text)
+
+
+def hook_words(server: Server) -> list[str]:
+    """Return the command of a hook, word by word, with the settings that it needs."""
+    needed = {name: value for name, value in server.env.items() if not name.startswith(_NOT_FOR_HOOKS)}
+    settings = [word for pair in needed.items() for word in ("--env", "=".join(pair))]
+    return [server.command, "hook", *settings]
+
+
+def hook_line(server: Server, *, powershell: bool) -> str:
+    """Write the command of a hook for a shell."""
+    words = hook_words(server)
+    if powershell:
+        quoted = ["'" + word.replace("'", "''") + "'" for word in words]
+        return " ".join(("&", *quoted))
+    return shlex.join(words)

@@ -1,0 +1,217 @@
+"""The command that adds this server to a host, or takes it out."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mem1_mcp import settings
+from mem1_mcp.cli.configuration import command_path
+from mem1_mcp.cli.hosts import installing, rules
+from mem1_mcp.cli.hosts.catalogue import HOSTS, Machine
+from mem1_mcp.cli.hosts.installing import Installing, Wanted
+from mem1_mcp.cli.hosts.server import Server, concealed
+from mem1_mcp.errors import InvalidRequestError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mem1_mcp.cli.hosts.catalogue import Host
+    from mem1_mcp.cli.hosts.changes import Change
+
+_EXPLANATION = """Add this server to a host: Claude Desktop, Claude Code, Cursor, VS Code, Codex and others.
+
+Without a name it lists the hosts, and which of them have it. Where a host has a command of its own for
+this, that is run; else its file is changed, shown as a diff, with a copy of the file beside it. Nothing
+else in the file changes, comments stay. `--undo` takes everything out again.
+
+Examples:
+
+  mem1-mcp install claude-desktop
+
+  mem1-mcp install claude-code --with-hooks --env MEM1_TIMEZONE=Asia/Shanghai
+
+  mem1-mcp install cursor --dry-run
+
+  mem1-mcp install vscode --url http://127.0.0.1:8765/mcp --token "$TOKEN"
+"""
+
+
+def install(  # noqa: PLR0913, PLR0917 - options, each by its name
+    host: Annotated[str | None, typer.Argument(help="The host; none lists them.")] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A setting for this host's server; may be given again."),
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Connect to a server that runs already, such as …/mcp.")
+    ] = None,
+    token: Annotated[str | None, typer.Option(help="Its token (`mem1-mcp token create`).")] = None,
+    name: Annotated[str, typer.Option(help="What the host calls it.")] = "mem1",
+    with_hooks: Annotated[
+        bool,
+        typer.Option(
+            "--with-hooks", help="Have the host keep and recall at each turn, whatever its model does."
+        ),
+    ] = False,
+    with_rules: Annotated[
+        bool,
+        typer.Option("--with-rules", help="Tell its model of the memory in the rules file of all chats."),
+    ] = False,
+    rules_file: Annotated[
+        Path | None, typer.Option(help="Tell it in this file instead, such as ./AGENTS.md.")
+    ] = None,
+    by_file: Annotated[
+        bool, typer.Option("--by-file", help="Change the host's file, also where it has a command.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the server, hooks and rules out.")] = False,
+    print_only: Annotated[
+        bool, typer.Option("--print", help="Print what to paste by hand; change nothing.")
+    ] = False,
+) -> None:
+    """Add this server to a host."""
+    machine = Machine()
+    if host is None:
+        _list(machine, name)
+        return
+    server = _server(name, env or [], url, token, hooks=with_hooks)
+    what = Installing(_host(host), server, machine)
+    wanted = Wanted(with_hooks, with_rules, rules_file)
+    if print_only:
+        typer.echo(what.shown(), nl=False)
+        if with_rules or rules_file:
+            typer.echo(rules.block(name, hooks=with_hooks), nl=False)
+    elif undo:
+        _undo(what, rules_file, by_file=by_file, dry_run=dry_run)
+    else:
+        _install(what, wanted, by_file=by_file, dry_run=dry_run)
+
+
+install.__doc__ = _EXPLANATION
+
+
+def _install(what: Installing, wanted: Wanted, *, by_file: bool, dry_run: bool) -> None:
+    lines = [] if by_file or what.is_current() else what.own_commands()
+    # Whatever can't be done is found before anything is.
+    planned = what.changes(wanted, with_server=not lines)
+    _tell(lines, planned if not lines or dry_run else ())
+    if dry_run:
+        typer.echo("Nothing was changed.")
+        return
+    if lines:
+        failed = installing.run(lines)
+        if failed or not what.is_there():
+            why = failed or "it said nothing was wrong, but its file has no such server"
+            typer.echo(f"That failed: {concealed(why)}\nIts file is changed instead:", err=True)
+        planned = what.changes(wanted, with_server=not what.is_current())
+        _tell((), planned)
+    _make(planned)
+    title = what.host.title
+    if not lines and all(change.is_none for change in planned):
+        typer.echo(f"{title} has it already; nothing was changed.")
+    else:
+        typer.echo(f"\n{title} has {what.server.name} now. {what.host.afterwards}")
+    if wanted.hooks and what.host.hooks and what.host.hooks.afterwards:
+        typer.echo(what.host.hooks.afterwards)
+    typer.echo(
+        'Then say "Remember that I take my coffee with oat milk", open a new chat, and ask. To take it '
+        f"out again: mem1-mcp install {what.host.id} --undo"
+    )
+
+
+def _undo(what: Installing, rules_file: Path | None, *, by_file: bool, dry_run: bool) -> None:
+    lines = [] if by_file else what.own_removal()
+    planned = what.removals(rules_file)
+    if not lines and all(change.is_none for change in planned):
+        typer.echo(f"{what.host.title} has nothing of {what.server.name}; nothing was changed.")
+        return
+    _tell(lines, planned if not lines or dry_run else ())
+    if dry_run:
+        typer.echo("Nothing was changed.")
+        return
+    if lines:
+        if failed := installing.run(lines):
+            typer.echo(f"That failed: {concealed(failed)}\nIts file is changed instead:", err=True)
+        planned = what.removals(rules_file)
+        _tell((), planned)
+    _make(planned)
+    typer.echo(
+        f"\n{what.host.title} has {what.server.name} no more. The memory is untouched: `mem1-mcp doctor` "
+        "says where it lies."
+    )
+
+
+def _make(planned: Sequence[Change]) -> None:
+    for change in planned:
+        if change.is_none:
+            continue
+        change.make()
+        if change.copies:
+            typer.echo(f"The file as it was: {change.copy}")
+
+
+def _tell(lines: Sequence[Sequence[str]], planned: Sequence[Change]) -> None:
+    """Show what is done, without the secrets in it."""
+    for line in lines:
+        typer.echo(f"$ {concealed(shlex.join(line))}")
+    for change in planned:
+        for line in concealed(change.diff()).splitlines():
+            colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
+            typer.secho(line, fg=colour)
+
+
+def _host(named: str) -> Host:
+    found = HOSTS.get(named.lower())
+    if found is None:
+        raise InvalidRequestError(
+            f"There is no host {named} here. Known are {', '.join(HOSTS)}. For any other, paste what "
+            "`mem1-mcp config` prints into its list of MCP servers."
+        )
+    return found
+
+
+def _server(name: str, env: Sequence[str], url: str | None, token: str | None, *, hooks: bool) -> Server:
+    pairs: dict[str, str] = {}
+    for each in env:
+        key, sign, value = each.partition("=")
+        if not sign:
+            raise InvalidRequestError(f"--env: write NAME=VALUE, not {each!r}.")
+        pairs[key] = value
+    if url is None and token is not None:
+        raise InvalidRequestError("--token goes with --url.")
+    if url is not None and (pairs or hooks):
+        raise InvalidRequestError(
+            "--url: a server that runs already has settings of its own, and hooks keep what is said in the "
+            "memory of this machine. Leave out --env and --with-hooks, or --url."
+        )
+    if unknown := settings.unknown_names(pairs) or [
+        key for key in pairs if not key.startswith(settings.PREFIX)
+    ]:
+        raise SettingsError(f"--env: {'; '.join(unknown)}. docs/settings.md lists them all.")
+    settings.load({**os.environ, **pairs})
+    if hooks:
+        pairs = {**pairs, "MEM1_HOOKS": "true"}
+    return Server(name, command_path(), pairs, url, token)
+
+
+def _list(machine: Machine, name: str) -> None:
+    table = Table("host", "here", "has it", "hooks", "rules", "file")
+    server = Server(name, command_path())
+    for host in HOSTS.values():
+        what = Installing(host, server, machine)
+        files = host.files(machine)
+        here = any(file.parent.is_dir() for file in files)
+        hooks = "–" if host.hooks is None else "yes" if what.has_hooks() else "can"
+        ruled = "–" if host.rules is None else "yes" if what.has_rules() else "can"
+        marks = ["yes" if each else "" for each in (here, what.is_there())]
+        shown = [str(file).replace(str(machine.home), "~", 1) for file in files]
+        table.add_row(host.id, *marks, hooks, ruled, "\n".join(shown))
+    Console(markup=False).print(table)
+    typer.echo("Add it to one with `mem1-mcp install HOST`; `--help` says what else there is.")
