@@ -12,7 +12,7 @@ MARKERS = not heavy and not cluster
 
 # Two targets at once would set up one .venv twice.
 .NOTPARALLEL:
-.PHONY: help demo demo-elasticsearch test test-elasticsearch test-cluster test-all check lint cover wheel conformance bench format clean
+.PHONY: help demo demo-elasticsearch test test-elasticsearch test-cluster test-all check lint cover wheel mcpb conformance bench format clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -60,6 +60,9 @@ wheel: .venv/.ready-dev ## build the package, install it in a clean place and ta
 	@printf '\n== mem1-mcp --version, and a conversation over stdio\n'
 	@out/wheel/bin/mem1-mcp --version
 	@$(bin)/python .ci/handshake.py out/wheel/bin/mem1-mcp
+
+mcpb: .venv/.ready-dev ## make the bundle for desktop hosts, and start it as they do (gets Node 22+, uv)
+	@bash .ci/mcpb.sh
 
 conformance: .venv/.ready-dev ## hold the server to the official MCP conformance suite (gets Node 22+)
 	@bash .ci/conformance.sh
