@@ -150,8 +150,6 @@ def _undo(what: Installing, rules_file: Path | None, *, by_file: bool, dry_run: 
 
 def _make(planned: Sequence[Change]) -> None:
     for change in planned:
-        if change.is_none:
-            continue
         change.make()
         if change.copies:
             typer.echo(f"The file as it was: {change.copy}")

@@ -91,7 +91,9 @@ class Change:
                 )
             if self.copies:
                 _replace(self.copy, self.before or "")
-            if self.after is None:
+            if self.is_none:
+                pass
+            elif self.after is None:
                 self.file.unlink(missing_ok=True)
             else:
                 _replace(self.file, self.after)
@@ -135,7 +137,8 @@ def undo(file: Path, parts: Sequence[Part]) -> Change:
     for part in there:
         after = _edited(real, after or "", part.drop)
     if after == now:
-        return Change(real, now, now)
+        # Taken out by the host's own command; the copy is of no use any more.
+        return Change(real, now, now, ends=True)
     kept = _read(_copy(real))
     again = kept or ""
     try:

@@ -37,8 +37,8 @@ class ServerPart:
     entry: Shape
 
     def put(self, text: str) -> str:
-        """Put the server in."""
-        return self._putting(self.entry)(text)
+        """Put the server in; one that says the same stays as the host wrote it."""
+        return text if self.is_current(text) else self._putting(self.entry)(text)
 
     def is_in(self, text: str) -> bool:
         """Whether the file holds a server of this name."""
@@ -54,6 +54,11 @@ class ServerPart:
         """Return what puts in the server as this text has it."""
         found = self.found(text)
         return self._putting(found if isinstance(found, dict) else self.entry)
+
+    def is_current(self, text: str) -> bool:
+        """Whether the file has the server as it is wanted; hosts write what is empty, too."""
+        found = self.found(text)
+        return isinstance(found, dict) and _filled(found) == _filled(self.entry)
 
     def found(self, text: str) -> object:
         """Return the server as the text has it; ``None`` where it has none, or can't be read."""
@@ -121,7 +126,7 @@ class Installing:
 
     def is_current(self) -> bool:
         """Whether the host has the server as it is wanted."""
-        return all(part.found(_text(part.file)) == part.entry for part in self.servers())
+        return all(part.is_current(_text(part.file)) for part in self.servers())
 
     def has_hooks(self) -> bool:
         """Whether the host's hooks are set up."""
@@ -189,6 +194,10 @@ class Installing:
         path = file or (self.host.rules(self.machine) if self.host.rules else None)
         assert path is not None  # noqa: S101 - as was just seen
         return rules.RulesPart(path, rules.block(self.server.name, hooks=hooks), front)
+
+
+def _filled(entry: Shape) -> Shape:
+    return {name: value for name, value in entry.items() if value not in ([], {})}
 
 
 def run(lines: Sequence[Words]) -> str | None:
