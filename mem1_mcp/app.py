@@ -48,7 +48,6 @@ log = logging.getLogger(__name__)
 # From the end of stdin, or a signal; hosts kill what takes longer.
 _LAST_SECONDS, _LAST_HTTP_SECONDS = 1.8, 1.9
 _HOOK_SECONDS = 3.0  # that a host's user waits at most, at any turn
-HOOK_FOLDER = "hook"  # under the memory's own
 _TEMPLATE_SECONDS = 0.6  # that a start waits for the store
 
 # Below WARNING these log whole messages, and what is wrong in them, with what people said.
@@ -220,12 +219,11 @@ async def _run_hook(settings: Settings, event: Event, max_tokens: int) -> None:
     from mem1_mcp.hook.turns import Turns
     from mem1_mcp.hook.waiting import Waiting
 
-    folder = settings.memory_dir / HOOK_FOLDER
-    session = Session.open(folder / "sessions", event.session)
+    session = Session.open(settings.memory_dir, event.session)
     # By words alone: nobody waits for a model at every turn.
     bare = {"embeddings": "none", "llm_model": None, "vl_model": None, "ocr": "none"}
     async with open_memory(settings.model_copy(update=bare)) as memory:
-        waiting = Waiting(folder / "waiting")
+        waiting = Waiting.of(settings.memory_dir)
         turns = Turns(memory, waiting, settings.user_id, settings.topic_id, max_tokens)
         turns.note(event)
         try:

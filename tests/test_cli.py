@@ -55,9 +55,11 @@ async def test_help_teaches(tmp_path: Path) -> None:
     told = on_one_line(told)
     assert code == 0
     assert "Without a command it serves a host over stdio" in told
-    assert "`mem1-mcp config` prints that configuration" in told
+    assert "`mem1-mcp install` writes that configuration" in told
     for command, effect in (
         ("serve", "Serve a host over stdio"),
+        ("install", "Add this server to a host"),
+        ("hook", "Keep and recall at a host's turn"),
         ("config", "Print the configuration to paste into a host"),
         ("doctor", "Show the settings in force"),
     ):

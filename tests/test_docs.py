@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from mem1_mcp.cli.configuration import host_configuration
+from mem1_mcp.cli.hosts.catalogue import HOSTS
+from mem1_mcp.cli.hosts.server import Server, cursor_link, vscode_link
 from mem1_mcp.server.schemas import TOOLS
 from mem1_mcp.settings import PREFIX, Settings
 
@@ -135,8 +137,27 @@ def test_the_example_configuration_is_what_the_program_prints() -> None:
     configuration = host_configuration(PLACEHOLDER) + "\n"
 
     assert read("mcp.json.example") == configuration
-    for name in READMES:
-        assert blocks(read(name), "json") == [configuration]
+    assert blocks(read("docs/hosts.md"), "json") == [configuration]
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_links_of_a_readme_add_what_the_program_adds(name: str) -> None:
+    server = Server("mem1", "mem1-mcp")
+
+    for link in (cursor_link(server), vscode_link(server)):
+        assert f"]({link})" in read(name)
+
+
+def test_the_page_on_hosts_lists_every_host_and_what_can_be_set_up_there() -> None:
+    listed = table(read("docs/hosts.md"), "| host | its own command |")
+
+    assert [row[0] for row in listed] == [f"`{host}`" for host in HOSTS]
+    for (_, own, _, hooks, rules), host in zip(listed, HOSTS.values(), strict=True):
+        assert (own != "–", hooks == "yes", rules != "–") == (
+            host.own is not None,
+            host.hooks is not None,
+            host.rules is not None,
+        )
 
 
 @pytest.mark.parametrize("name", list(map(name_of, DOCUMENTS)))

@@ -21,6 +21,7 @@ from mem1_mcp.cli.install import install
 from mem1_mcp.cli.profile import profile
 from mem1_mcp.cli.tokens import tokens
 from mem1_mcp.errors import ModelError, SettingsError, StoreError
+from mem1_mcp.hook.waiting import Waiting
 from mem1_mcp.types import Health
 
 if TYPE_CHECKING:
@@ -158,9 +159,22 @@ async def _health(chosen: settings.Settings) -> Health:
         found = [await memory.health(chosen.user_id), await _template_told(memory)]
         found.append(await _model_told(memory.model))
         found.append(await _eyes_told(memory, chosen))
+    found.append(_waiting_told(chosen))
     # Two may say the same: that a file can't be read.
     problems = dict.fromkeys(problem for each in found for problem in each.problems)
     return Health(tuple(fact for each in found for fact in each.facts), tuple(problems))
+
+
+def _waiting_told(chosen: settings.Settings) -> Health:
+    """Tell of what hooks could not keep yet, and of what the store will never take."""
+    words = Waiting.of(chosen.memory_dir)
+    waiting, refused = words.counts()
+    if not waiting and not refused:
+        return Health()
+    told = f"{waiting} waiting, {refused} refused"
+    cure = "a next turn keeps what waits; look at what is refused, and remove it"
+    problem = f"Words of hosts' turns are not in the store ({told}) but in {words.folder}; {cure}."
+    return Health((("words of hooks", told),), (problem,))
 
 
 async def _template_told(memory: Memory) -> Health:

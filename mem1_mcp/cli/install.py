@@ -75,6 +75,9 @@ def install(  # noqa: PLR0913, PLR0917 - options, each by its name
     print_only: Annotated[
         bool, typer.Option("--print", help="Print what to paste by hand; change nothing.")
     ] = False,
+    link: Annotated[
+        bool, typer.Option("--link", help="Print a link that adds it by a click (Cursor, VS Code).")
+    ] = False,
 ) -> None:
     """Add this server to a host."""
     machine = Machine()
@@ -84,7 +87,11 @@ def install(  # noqa: PLR0913, PLR0917 - options, each by its name
     server = _server(name, env or [], url, token, hooks=with_hooks)
     what = Installing(_host(host), server, machine)
     wanted = Wanted(with_hooks, with_rules, rules_file)
-    if print_only:
+    if link:
+        if what.host.link is None:
+            raise InvalidRequestError(f"--link: {what.host.title} opens no such links. Leave it out.")
+        typer.echo(what.host.link(server))
+    elif print_only:
         typer.echo(what.shown(), nl=False)
         if with_rules or rules_file:
             typer.echo(rules.block(name, hooks=with_hooks), nl=False)

@@ -24,8 +24,9 @@ class Session:
     ids: list[str] = field(default_factory=list)
 
     @classmethod
-    def open(cls, folder: Path, session: str) -> Session:
+    def open(cls, memory_dir: Path, session: str) -> Session:
         """Read what is known of a session."""
+        folder = memory_dir / "hook" / "sessions"
         path = folder / f"{hashlib.sha256(session.encode()).hexdigest()[:32]}.json"
         try:
             known = json.loads(path.read_text(encoding="utf-8"))

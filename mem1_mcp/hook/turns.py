@@ -93,8 +93,7 @@ class Turns:
             except RequestIdReusedError:
                 kept = ()  # by an earlier report of the same words, at another second
             except InvalidRequestError:
-                # It will never be taken, and what waits behind it must not wait for ever.
-                path.replace(path.with_suffix(".refused"))
+                self.waiting.give_up(path)
                 raise
             if words.session == session_id:
                 session.ids.extend(kept)

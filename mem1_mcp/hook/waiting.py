@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from mem1_mcp.types import Role
 
+_GIVEN_UP = (".refused", ".unreadable")
+
 
 @dataclass(frozen=True, slots=True)
 class Words:
@@ -39,6 +41,11 @@ class Waiting:
 
     folder: Path
 
+    @classmethod
+    def of(cls, memory_dir: Path) -> Waiting:
+        """Return that of the memory in this folder."""
+        return cls(memory_dir / "hook" / "waiting")
+
     def add(self, words: Words) -> None:
         """Write something down. It survives the end of this process, not that of the machine."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -57,7 +64,15 @@ class Waiting:
             except FileNotFoundError:
                 continue
             except (ValueError, TypeError):
-                path.replace(path.with_suffix(".unreadable"))
+                path.replace(path.with_suffix(_GIVEN_UP[1]))
+
+    def counts(self) -> tuple[int, int]:
+        """Count what waits, and what no store will ever take."""
+        return len(self.files()), sum(1 for ending in _GIVEN_UP for _ in self.folder.glob(f"*{ending}"))
+
+    def give_up(self, path: Path) -> None:
+        """Put aside what the store refuses: what waits behind it must not wait for ever."""
+        path.replace(path.with_suffix(_GIVEN_UP[0]))
 
     def files(self) -> list[Path]:
         """Return the files of what waits, oldest first."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mem1_mcp.cli.hosts import own_commands
-from mem1_mcp.cli.hosts.server import Entry, plain, typed
+from mem1_mcp.cli.hosts.server import Entry, Server, cursor_link, plain, typed, vscode_link
 
 Files = Callable[["Machine"], Sequence[Path]]
 Find = Callable[["Machine"], Path]
@@ -65,8 +65,8 @@ class Hooks:
 class Host:
     """One host. ``key`` is where its servers stand in its ``files``, ``entry`` how it writes one.
 
-    ``own`` is its own command for that, ``rules`` the file its model reads in every chat. ``afterwards``
-    says what a person has to do then.
+    ``own`` is its own command for that, ``rules`` the file its model reads in every chat, ``link`` adds
+    one by a click. ``afterwards`` says what a person has to do then.
     """
 
     id: str
@@ -79,6 +79,7 @@ class Host:
     own: own_commands.OwnCommand | None = None
     hooks: Hooks | None = None
     rules: Find | None = None
+    link: Callable[[Server], str] | None = None
 
 
 def _claude_desktop(machine: Machine) -> Sequence[Path]:
@@ -162,6 +163,7 @@ HOSTS: Mapping[str, Host] = {
             "Cursor",
             lambda machine: [machine.home / ".cursor" / "mcp.json"],
             "Open Settings > MCP and see that mem1 is switched on.",
+            link=cursor_link,
             hooks=Hooks(
                 lambda machine: machine.home / ".cursor" / "hooks.json",
                 ("sessionStart", "beforeSubmitPrompt", "afterAgentResponse", "sessionEnd"),
@@ -176,6 +178,7 @@ HOSTS: Mapping[str, Host] = {
             key="servers",
             entry=typed,
             own=own_commands.CODE,
+            link=vscode_link,
             rules=lambda machine: _code(machine) / "prompts" / "mem1-mcp.instructions.md",
         ),
         Host(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 Shape = dict[str, object]
 
@@ -66,3 +69,15 @@ def hook_line(server: Server, *, powershell: bool) -> str:
         quoted = ["'" + word.replace("'", "''") + "'" for word in words]
         return " ".join(("&", *quoted))
     return shlex.join(words)
+
+
+def cursor_link(server: Server) -> str:
+    """Write a link that adds the server to Cursor; source: cursor.com/docs/mcp/install-links."""
+    config = base64.b64encode(json.dumps(plain(server)).encode()).decode()
+    return f"https://cursor.com/en/install-mcp?name={quote(server.name)}&config={quote(config, safe='')}"
+
+
+def vscode_link(server: Server) -> str:
+    """Write a link that adds the server to VS Code, by a page that hands it on to the program."""
+    config = quote(json.dumps(typed(server)), safe="")
+    return f"https://insiders.vscode.dev/redirect/mcp/install?name={quote(server.name)}&config={config}"
