@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import threading
 from typing import NoReturn
 
 from mem1_mcp.hook import events
 
 _MAX_TOKENS = 500
+_READING_SECONDS = 3.0  # until a host that leaves standard input open is not waited for
 _EXPLANATION = """\
 Keeps what was said at this turn and prints what the model should know, for Claude Code, Codex, Gemini
 CLI, Qwen Code and Cursor. `mem1-mcp install HOST --with-hooks` sets it up; nobody has to call it by hand.
@@ -26,7 +28,7 @@ def run(arguments: list[str]) -> None:
     """Handle one event from standard input; ends the process with 0, whatever comes in."""
     try:
         given = _parser().parse_args(arguments)
-        event = events.read(sys.stdin.buffer.read())
+        event = events.read(_told())
         if event is None or _is_told_twice(event):
             return
         from mem1_mcp import app, settings  # what follows takes time, and many events end above
@@ -37,6 +39,17 @@ def run(arguments: list[str]) -> None:
         sys.stderr.write(f"mem1-mcp hook: {error}\n")
     except Exception as error:  # noqa: BLE001 - a host must go on, whatever comes in here
         sys.stderr.write(f"mem1-mcp hook: nothing was kept. {error}\n")
+
+
+def _told() -> bytes:
+    """Return all of standard input; where that does not end, this process does."""
+    timer = threading.Timer(_READING_SECONDS, os._exit, [0])
+    timer.daemon = True
+    timer.start()
+    try:
+        return sys.stdin.buffer.read()
+    finally:
+        timer.cancel()
 
 
 def _is_told_twice(event: events.Event) -> bool:

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 
 _EXPLANATION = """Add this server to a host: Claude Desktop, Claude Code, Cursor, VS Code, Codex and others.
 
-Without a name it lists the hosts, and which of them have it. Where a host has a command of its own for
-this, that is run; else its file is changed, shown as a diff, with a copy of the file beside it. Nothing
-else in the file changes, comments stay. `--undo` takes everything out again.
+{how}
 
 Examples:
 
@@ -41,6 +39,11 @@ Examples:
 
   mem1-mcp install vscode --url http://127.0.0.1:8765/mcp --token "$TOKEN"
 """
+_HOW = (
+    "Without a name it lists the hosts, and which of them have it. Where a host has a command of its own "
+    "for this, that is run; else its file is changed, shown as a diff, with a copy of the file beside it. "
+    "Nothing else in the file changes, comments stay. `--undo` takes everything out again."
+)
 
 
 def install(  # noqa: PLR0913, PLR0917 - options, each by its name
@@ -101,7 +104,7 @@ def install(  # noqa: PLR0913, PLR0917 - options, each by its name
         _install(what, wanted, by_file=by_file, dry_run=dry_run)
 
 
-install.__doc__ = _EXPLANATION
+install.__doc__ = _EXPLANATION.format(how=_HOW)
 
 
 def _install(what: Installing, wanted: Wanted, *, by_file: bool, dry_run: bool) -> None:

@@ -66,25 +66,28 @@ class Turns:
         known = (
             f"{event.session} {event.turn} {event.kind} {event.text}" if event.turn else uuid.uuid4().hex
         )
-        self.waiting.add(
-            Words(
-                self.user,
-                self.topic or "default",
-                event.session,
-                "user" if event.kind == "prompt" else "assistant",
-                mask(event.text).text if keeping.masking else event.text,
-                self.memory.clock(),
-                f"hook-{hashlib.sha256(known.encode(errors='replace')).hexdigest()}",
+        text = mask(event.text).text if keeping.masking else event.text
+        # In pieces that a hook has the time to keep, or what waits behind a long text would wait for ever.
+        for part, at in enumerate(range(0, len(text), _PIECE)):
+            self.waiting.add(
+                Words(
+                    self.user,
+                    self.topic or "default",
+                    event.session,
+                    "user" if event.kind == "prompt" else "assistant",
+                    text[at : at + _PIECE],
+                    self.memory.clock(),
+                    f"hook-{hashlib.sha256(f'{part} {known}'.encode(errors='replace')).hexdigest()}",
+                ),
+                part,
             )
-        )
 
     async def keep(self, session_id: str, session: Session) -> None:
         """Bring into the store what waits, in the order in which it was said."""
         for path, words in self.waiting:
-            pieces = range(0, len(words.text), _PIECE)
             asked = Remember(
                 topic=words.topic,
-                messages=tuple(Said(words.role, words.text[at : at + _PIECE]) for at in pieces),
+                messages=(Said(words.role, words.text),),
                 said_at=words.said_at,
                 request_id=words.request_id,
             )

@@ -46,10 +46,10 @@ class Waiting:
         """Return that of the memory in this folder."""
         return cls(memory_dir / "hook" / "waiting")
 
-    def add(self, words: Words) -> None:
-        """Write something down. It survives the end of this process, not that of the machine."""
+    def add(self, words: Words, part: int = 0) -> None:
+        """Write something down, or a part of it. It survives the end of this process, not of the machine."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self.folder / f"{time.time_ns():020}-{uuid.uuid4().hex[:8]}.json"
+        path = self.folder / f"{time.time_ns():020}-{part:03}-{uuid.uuid4().hex[:8]}.json"
         unfinished = path.with_suffix(".part")
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor has no path

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mem1_mcp.cli.hosts import own_commands
-from mem1_mcp.cli.hosts.server import Entry, Server, cursor_link, plain, typed, vscode_link
+from mem1_mcp.cli.hosts.server import Entry, Server, Shell, cursor_link, plain, typed, vscode_link
 
 Files = Callable[["Machine"], Sequence[Path]]
 Find = Callable[["Machine"], Path]
@@ -51,13 +51,15 @@ class Machine:
 class Hooks:
     """Where a host's hooks are set, and how; ``milliseconds`` where it counts its timeout so.
 
-    ``flat`` where an event's list holds the commands themselves. ``afterwards`` is what a person must do.
+    ``flat`` where an event's list holds the commands themselves. ``windows`` is the shell that runs them
+    there, ``None`` where none does and they are words. ``afterwards`` is what a person must do.
     """
 
     file: Find
     events: Sequence[str]
     milliseconds: bool = False
     flat: bool = False
+    windows: Shell | None = "powershell"
     afterwards: str = ""
 
 
@@ -95,7 +97,7 @@ def _claude_desktop(machine: Machine) -> Sequence[Path]:
 
 def _opencode(machine: Machine) -> Sequence[Path]:
     folder = machine.at("OPENCODE_CONFIG_DIR", ".config", "opencode")
-    if "OPENCODE_CONFIG_DIR" not in machine.environ:
+    if not machine.environ.get("OPENCODE_CONFIG_DIR"):
         folder = machine.xdg / "opencode"
     files = [folder / "opencode.json", folder / "opencode.jsonc"]
     return [file for file in files if file.exists()][:1] or files[:1]
@@ -128,7 +130,7 @@ def _claude(machine: Machine) -> Path:
 
 
 def _claude_json(machine: Machine) -> Sequence[Path]:
-    moved = "CLAUDE_CONFIG_DIR" in machine.environ
+    moved = bool(machine.environ.get("CLAUDE_CONFIG_DIR"))
     return [(_claude(machine) if moved else machine.home) / ".claude.json"]
 
 
@@ -155,7 +157,7 @@ HOSTS: Mapping[str, Host] = {
             "Start a new session, or type /mcp in a running one.",
             entry=typed,
             own=own_commands.CLAUDE,
-            hooks=Hooks(lambda machine: _claude(machine) / "settings.json", _CLAUDE_EVENTS),
+            hooks=Hooks(lambda machine: _claude(machine) / "settings.json", _CLAUDE_EVENTS, windows=None),
             rules=lambda machine: _claude(machine) / "CLAUDE.md",
         ),
         Host(
@@ -201,6 +203,7 @@ HOSTS: Mapping[str, Host] = {
             hooks=Hooks(
                 lambda machine: machine.at("CODEX_HOME", ".codex") / "hooks.json",
                 _CLAUDE_EVENTS,
+                windows="cmd",
                 afterwards="Codex asks at its next start whether to trust the hooks; until then none runs.",
             ),
             rules=lambda machine: machine.at("CODEX_HOME", ".codex") / "AGENTS.md",

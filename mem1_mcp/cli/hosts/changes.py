@@ -86,8 +86,8 @@ class Change:
         try:
             if _read(self.file) != self.before:
                 raise InvalidRequestError(
-                    f"{self.file} was changed by another program just now. Nothing was changed. Run this "
-                    "again."
+                    f"{self.file} was changed by another program just now, and left as that wrote it. Run "
+                    "this again."
                 )
             if self.copies:
                 _replace(self.copy, self.before or "")
@@ -101,7 +101,8 @@ class Change:
                 self.copy.unlink(missing_ok=True)
         except OSError as error:
             raise InvalidRequestError(
-                f"{self.file} can't be written: {error.strerror}. Nothing was changed."
+                f"{self.file} can't be written: {error.strerror}. It is as it was. Let yourself write there, "
+                "or see by --print what to put in."
             ) from error
 
 
@@ -133,14 +134,16 @@ def undo(file: Path, parts: Sequence[Part]) -> Change:
     if now is None:
         return Change(real, None, None)
     there = [part for part in parts if part.is_in(now)]
-    after: str | None = now
-    for part in there:
-        after = _edited(real, after or "", part.drop)
+    after = now
+    for part in parts:  # all of them: a text that can't be read is told of
+        after = _edited(real, after, part.drop)
     if after == now:
         # Taken out by the host's own command; the copy is of no use any more.
         return Change(real, now, now, ends=True)
     kept = _read(_copy(real))
     again = kept or ""
+    if any(part.is_in(again) for part in there):
+        return Change(real, now, after)
     try:
         for part in there:
             again = part.again(now)(again)
@@ -179,7 +182,7 @@ def _read(file: Path) -> str | None:
         ) from None
     except OSError as error:
         raise InvalidRequestError(
-            f"{file} can't be read: {error.strerror}. Nothing was changed."
+            f"{file} can't be read: {error.strerror}. Nothing was changed. See by --print what to put in."
         ) from error
 
 

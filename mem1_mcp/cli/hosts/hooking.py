@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # The program itself ends after three.
 _SECONDS = 10
+_OWN = re.compile(r"mem1-mcp(?:\.exe)?\s+hook(?:\s|$)")
+_UNQUOTED = str.maketrans("", "", "'\"^")  # as the shells quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +82,19 @@ class HooksPart:
         return put
 
     def _begun(self, text: str) -> str:
-        return jsonc.put(text, ("version",), 1) if self.hooks.flat and not text.strip() else text
+        said = jsonc.read(text) if self.hooks.flat else None
+        lacks = self.hooks.flat and (said is None or (isinstance(said, dict) and "version" not in said))
+        return jsonc.put(text, ("version",), 1) if lacks else text
 
 
 def _entry(hooks: Hooks, server: Server, machine: Machine) -> Shape:
-    windows = machine.platform == "win32"
     command: Shape = {"type": "command"}
-    if windows and not (hooks.milliseconds or hooks.flat):
-        # Run without a shell, of which Windows has several that quote differently.
+    shell = hooks.windows if machine.platform == "win32" else "sh"
+    if shell is None:
         words = hook_words(server)
         command |= {"command": words[0], "args": words[1:]}
     else:
-        command |= {"command": hook_line(server, powershell=windows)}
+        command |= {"command": hook_line(server, shell)}
     command |= {"timeout": _SECONDS * 1000 if hooks.milliseconds else _SECONDS}
     if hooks.flat:
         command.pop("type")
@@ -123,6 +127,5 @@ def _runs_this(element: object) -> bool:
         return any(_runs_this(each) for each in inner)
     arguments = element.get("args")
     words = [element.get("command"), *(arguments if isinstance(arguments, list) else [])]
-    line = " ".join(map(str, words)).replace("'", "").replace('"', "")
-    name, _, rest = line.partition("mem1-mcp")
-    return bool(rest) and rest.removeprefix(".exe").split()[:1] == ["hook"] and "|" not in name
+    found = _OWN.search(" ".join(map(str, words)).translate(_UNQUOTED))
+    return found is not None and "|" not in found.string[: found.start()]

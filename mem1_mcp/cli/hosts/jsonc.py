@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Step = str | int
-_GAP = re.compile(r"(?:\s|\ufeff|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
+_GAP = re.compile(r"(?:\s|\ufeff|//[^\n\r]*|/\*.*?\*/)*", re.DOTALL)
 _STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*"')
 _WORD = re.compile(r"-?\d[\d.eE+-]*|true|false|null")
 _SAME_LINE = re.compile(r"[ \t]*(?:/\*[^\n]*?\*/[ \t]*)*(?://[^\n\r]*)?")
@@ -82,9 +82,17 @@ class _Scanner:
             return self.elements(sign, depth)
         for kind, pattern in (("string", _STRING), ("word", _WORD)):
             if found := pattern.match(self.text, self.at):
+                self.said(found[0])
                 self.at = found.end()
                 return Node(kind, found.start(), found.end())
         raise self.error()
+
+    def said(self, written: str) -> object:
+        """Return what a text, a number or a word says; not all that looks like one is."""
+        try:
+            return json.loads(written, strict=False)
+        except ValueError:
+            raise self.error() from None
 
     def elements(self, kind: str, depth: int) -> Node:
         node = Node(kind, self.at)
@@ -111,13 +119,14 @@ class _Scanner:
         found = _STRING.match(self.text, self.at)
         if found is None:
             raise self.error()
+        name = str(self.said(found[0]))
         self.at = found.end()
         self.skip()
         if not self.text.startswith(":", self.at):
             raise self.error()
         self.at += 1
         self.skip()
-        return str(json.loads(found[0], strict=False))
+        return name
 
 
 def read(text: str) -> object:
@@ -139,7 +148,7 @@ def put(text: str, path: Sequence[Step], value: object) -> str:
     """
     root = _root(text)
     if root is None:
-        return _written(_nested(path, value), "  ", "", _newline(text)) + _newline(text)
+        return _begun(text) + _written(_nested(path, value), "  ", "", _newline(text)) + _newline(text)
     node = root
     for depth, step in enumerate(path):
         if node.kind != ("[" if isinstance(step, int) else "{"):
@@ -148,10 +157,11 @@ def put(text: str, path: Sequence[Step], value: object) -> str:
         if found is None:
             return _inserted(text, node, root, step, _nested(path[depth + 1 :], value))
         node = node.children[found]
-    indent = _indent_of_line(text, node.start)
-    return (
-        text[: node.start] + _written(value, _unit(text, root), indent, _newline(text)) + text[node.end :]
-    )
+    if node.children and "\n" not in text[node.start : node.end]:
+        written = json.dumps(value, ensure_ascii=False)
+    else:
+        written = _written(value, _unit(text, root), _indent_of_line(text, node.start), _newline(text))
+    return text[: node.start] + written + text[node.end :]
 
 
 def append(text: str, path: Sequence[Step], value: object) -> str:
@@ -196,11 +206,7 @@ def _value(text: str, node: Node) -> object:
         return values
     if not node.kind:
         return None
-    try:
-        return json.loads(text[node.start : node.end], strict=False)
-    except ValueError:
-        line = text.count("\n", 0, node.start) + 1
-        raise InvalidRequestError(f"line {line} is no JSON") from None
+    return json.loads(text[node.start : node.end], strict=False)
 
 
 def _root(text: str) -> Node | None:
@@ -255,6 +261,12 @@ def _first(text: str, parent: Node, name: str, value: object, unit: str) -> str:
     inside = text[parent.start + 1 : parent.end - 1].rstrip()
     element = f"{newline}{indent}{name}{_written(value, unit, indent, newline)}{newline}{outer}"
     return f"{text[: parent.start + 1]}{inside}{element}{text[parent.end - 1 :]}"
+
+
+def _begun(text: str) -> str:
+    """Return what stays before the first value: a mark of UTF-8, and comments where there are some."""
+    kept = text.rstrip()
+    return kept + _newline(text) if kept.strip("\ufeff") else kept
 
 
 def _written(value: object, unit: str, indent: str, newline: str) -> str:

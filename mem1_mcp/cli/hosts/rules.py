@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mem1_mcp.errors import InvalidRequestError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -40,6 +42,14 @@ def block(name: str, *, hooks: bool) -> str:
     return f"{_BEGIN}\n{rules}{_END}\n"
 
 
+def _around(text: str) -> tuple[str, str]:
+    before, _, rest = text.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not end:
+        raise InvalidRequestError(f"the line {_END} is missing below {_BEGIN}")
+    return before, after
+
+
 @dataclass(frozen=True, slots=True)
 class RulesPart:
     """The lines in a rules file; see ``changes.Part``. ``front`` is what a new file begins with."""
@@ -53,9 +63,9 @@ class RulesPart:
         text = text or self.front
         newline = "\r\n" if "\r\n" in text else "\n"
         written = self.written.replace("\n", newline)
-        before, begin, rest = text.partition(_BEGIN)
-        if begin:
-            return before + written.removesuffix(newline) + rest.partition(_END)[2]
+        if self.is_in(text):
+            before, after = _around(text)
+            return before + written.removesuffix(newline) + after
         gap = "" if not text else newline if text.endswith("\n") else newline * 2
         return f"{text}{gap}{written}"
 
@@ -65,8 +75,9 @@ class RulesPart:
 
     def drop(self, text: str) -> str:
         """Take the lines out, and the empty line before them."""
-        before, _, rest = text.partition(_BEGIN)
-        after = rest.partition(_END)[2]
+        if not self.is_in(text):
+            return text
+        before, after = _around(text)
         newline = "\r\n" if after.startswith("\r\n") else "\n"
         if before.endswith(newline * 2):
             before = before.removesuffix(newline)

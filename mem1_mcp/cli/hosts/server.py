@@ -6,14 +6,23 @@ import base64
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import quote
 
+from mem1_mcp.errors import InvalidRequestError
+
 Shape = dict[str, object]
+Shell = Literal["sh", "powershell", "cmd"]
 
 # As they stand in JSON, in TOML and on a command line.
-_SECRETS = re.compile(r"""(Bearer |[A-Z_]+_(?:KEY|PASSWORD)"?\s*[:=]\s*"?)[^"'\s,]+""")
+_SECRETS = re.compile(
+    r"""(bearer[ ]|(?:key|password|token|secret)["']?\s*[:=]\s*)
+    (?:("|')(?:(?!\2)[^\\\n]|\\.)*\2 | [^"'\s,{\[][^"'\s,]*)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_SECRET_NAME = re.compile(r"\w*(?:KEY|PASSWORD|TOKEN|SECRET)")
 # A hook asks no model, and what it does not need must not be read in a list of processes.
 _NOT_FOR_HOOKS = ("MEM1_LLM_", "MEM1_VL_", "MEM1_EMBEDDINGS", "MEM1_HOOKS")
 
@@ -33,6 +42,12 @@ class Server:
         """What a request to it carries."""
         return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
 
+    @property
+    def secrets(self) -> Sequence[str]:
+        """What nobody else may read, the longest first."""
+        kept = {self.token, *(each for name, each in self.env.items() if _SECRET_NAME.fullmatch(name))}
+        return sorted((each for each in kept if each), key=len, reverse=True)
+
 
 # ``None`` where a host can't be given such a server.
 Entry = Callable[[Server], Shape | None]
@@ -50,9 +65,16 @@ def typed(server: Server, *, stdio: str = "stdio") -> Shape:
     return {"type": stdio if server.url is None else "http"} | plain(server)
 
 
-def concealed(text: str) -> str:
-    """Write a text without the tokens, keys and passwords in it."""
-    return _SECRETS.sub(r"\1…", text)
+def concealed(text: str, server: Server | None = None) -> str:
+    """Write a text without the tokens, keys and passwords in it; those of the server wherever they stand."""
+    for secret in server.secrets if server else ():
+        text = text.replace(secret, "…")
+    return _SECRETS.sub(r"\1\2…\2", text)
+
+
+def concealed_line(words: Sequence[str], server: Server) -> str:
+    """Write a command as a person would type it, without the secrets in it."""
+    return shlex.join(concealed(word, server) for word in words)
 
 
 def hook_words(server: Server) -> list[str]:
@@ -62,12 +84,19 @@ def hook_words(server: Server) -> list[str]:
     return [server.command, "hook", *settings]
 
 
-def hook_line(server: Server, *, powershell: bool) -> str:
-    """Write the command of a hook for a shell."""
+def hook_line(server: Server, shell: Shell) -> str:
+    """Write the command of a hook for a shell.
+
+    Raises:
+        InvalidRequestError: this shell can't be told so.
+
+    """
     words = hook_words(server)
-    if powershell:
+    if shell == "powershell":
         quoted = ["'" + word.replace("'", "''") + "'" for word in words]
         return " ".join(("&", *quoted))
+    if shell == "cmd":
+        return " ".join((_for_cmd(words[0]), *map(_for_cmd, words[1:])))
     return shlex.join(words)
 
 
