@@ -211,10 +211,10 @@ def tools(template: Template) -> Mapping[str, ToolText]:
 
 # Where a host's hooks hand over the conversation, which else would be kept twice.
 REMEMBER_BESIDE_HOOKS = (
-    "Call on your own, unasked, as soon as the user states a fact, preference, plan, decision, "
+    "Call unasked, as soon as the user states a fact, preference, plan, decision, "
     "correction, person or date that will matter later, and whenever they say remember / 记住 / 别忘了. "
-    "Send each lasting fact as one short statement about the user, in their language; no messages, the "
-    "host keeps those. Say it is saved only after this returned. Not for secrets, file contents, small "
+    "Send each lasting fact as one short statement about the user, in their language; no messages: the "
+    "host keeps them. Say it is saved only after this returned. Not for secrets, file contents, small "
     "talk, or what recall returned."
 )
 
