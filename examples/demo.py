@@ -40,14 +40,6 @@ STYLES = {"Mei": "bold green", "AI": "cyan", "calls": "yellow", "memory": "magen
 PIECES = re.compile(r" *(?:[\u2e80-\uffff][，。？！：、（）”]*|[^\s\u2e80-\uffff]+)|\s+")
 PATIENCE_SECONDS = 120  # for everything: a laptop that was just switched on is slow
 
-HOSTS = (
-    ("Claude Desktop", "Settings > Developer > Edit Config (claude_desktop_config.json)"),
-    ("Cursor", "~/.cursor/mcp.json"),
-    ("Trae", "Settings > MCP > Add > Add Manually / 设置 > MCP > 添加 > 手动添加"),
-    ("VS Code", '.vscode/mcp.json, where "mcpServers" is called "servers"'),
-    ("Claude Code", 'claude mcp add --scope user mem1 -- "{command}"'),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -390,10 +382,12 @@ async def two_lives(command: str, show: Transcript, cluster: dict[str, str]) -> 
 def show_configuration(command: str, show: Transcript) -> None:
     """Tell how to have this in one's own assistant."""
     show.title("Add it to your assistant / 接入你的 AI 助手")
-    show.note("Paste this where your host keeps its MCP servers, then restart the host:")
-    show.as_it_is(f"\n{host_configuration(command)}\n")
-    for name, where in HOSTS:
-        show.as_it_is(f"{name:<16}{where.format(command=command)}")
+    installer = command if " " not in command else f'"{command}"'
+    show.as_it_is("")
+    show.as_it_is(f"{installer} install                 # which assistants are here")
+    show.as_it_is(f"{installer} install claude-desktop  # or cursor, vscode, claude-code, codex …")
+    show.note("Any other host takes this in its list of MCP servers; then restart the host:")
+    show.as_it_is(f"\n{host_configuration(command)}")
     show.note(
         'Then say "Remember that I take my coffee with oat milk", open a new chat, and ask. Your '
         "memory will lie in a folder of its own, which `mem1-mcp doctor` names; the demo's is gone."
