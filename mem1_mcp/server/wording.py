@@ -353,8 +353,9 @@ def _hit(hit: Line, zone: tzinfo) -> dict[str, Any]:
         "timestamp": when.isoformat(timespec="seconds"),
         "topic": stored.topic,
         "role": stored.role,
-        "name": stored.name or None,
-        "metadata": dict(stored.metadata),
+        # Some frameworks show their model these and not the lines, so what is empty is left out.
+        **({"name": stored.name} if stored.name else {}),
+        **({"metadata": dict(stored.metadata)} if stored.metadata else {}),
         **({"weak": True} if hit.weak else {}),
         **({"summary": True} if hit.summary else {}),
         **({"images": [message_id(place) for place in stored.images]} if stored.images else {}),
