@@ -177,7 +177,7 @@ async def test_a_history_comes_in_as_it_is_and_a_second_import_adds_nothing(
         expected = [line for line in history if line["topic"] == topic]
         hits = await kept(memory, topic)
         for key, name in (("role", "role"), ("content", "text"), ("name", "name")):
-            assert [line.get(key) for line in expected] == [hit[name] for hit in hits]
+            assert [line.get(key) for line in expected] == [hit.get(name) for hit in hits]
         assert [instant(line["timestamp"]) for line in expected] == [
             instant(hit["timestamp"]) for hit in hits
         ]

@@ -485,7 +485,6 @@ async def test_the_structured_answer_of_recall_holds_what_its_text_says(host: Ho
                 "timestamp": "2026-05-02T07:30:00+08:00",
                 "topic": "default",
                 "role": "user",
-                "name": None,
                 "metadata": {"place": "river"},
             }
         ],
