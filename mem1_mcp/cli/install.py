@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +13,9 @@ from rich.table import Table
 from mem1_mcp import settings
 from mem1_mcp.cli.configuration import command_path
 from mem1_mcp.cli.hosts import installing, rules
-from mem1_mcp.cli.hosts.catalogue import HOSTS, Machine
+from mem1_mcp.cli.hosts.catalogue import HOSTS, Machine, is_there
 from mem1_mcp.cli.hosts.installing import Installing, Wanted
-from mem1_mcp.cli.hosts.server import Server, concealed
+from mem1_mcp.cli.hosts.server import Server, concealed, concealed_line
 from mem1_mcp.errors import InvalidRequestError, SettingsError
 
 if TYPE_CHECKING:
@@ -111,17 +110,17 @@ def _install(what: Installing, wanted: Wanted, *, by_file: bool, dry_run: bool) 
     lines = [] if by_file or what.is_current() else what.own_commands()
     # Whatever can't be done is found before anything is.
     planned = what.changes(wanted, with_server=not lines)
-    _tell(lines, planned if not lines or dry_run else ())
+    _tell(what.server, lines, planned if not lines or dry_run else ())
     if dry_run:
         typer.echo("Nothing was changed.")
         return
     if lines:
-        failed = installing.run(lines)
-        if failed or not what.is_there():
+        failed = installing.run(lines, what.server)
+        if failed or not what.is_current():
             why = failed or "it said nothing was wrong, but its file has no such server"
-            typer.echo(f"That failed: {concealed(why)}\nIts file is changed instead:", err=True)
+            typer.echo(f"That failed: {why}\nIts file is changed instead:", err=True)
         planned = what.changes(wanted, with_server=not what.is_current())
-        _tell((), planned)
+        _tell(what.server, (), planned)
     _make(planned)
     title = what.host.title
     if not lines and all(change.is_none for change in planned):
@@ -142,15 +141,15 @@ def _undo(what: Installing, rules_file: Path | None, *, by_file: bool, dry_run: 
     if not lines and all(change.is_none for change in planned):
         typer.echo(f"{what.host.title} has nothing of {what.server.name}; nothing was changed.")
         return
-    _tell(lines, planned if not lines or dry_run else ())
+    _tell(what.server, lines, planned if not lines or dry_run else ())
     if dry_run:
         typer.echo("Nothing was changed.")
         return
     if lines:
-        if failed := installing.run(lines):
-            typer.echo(f"That failed: {concealed(failed)}\nIts file is changed instead:", err=True)
+        if failed := installing.run(lines, what.server):
+            typer.echo(f"That failed: {failed}\nIts file is changed instead:", err=True)
         planned = what.removals(rules_file)
-        _tell((), planned)
+        _tell(what.server, (), planned)
     _make(planned)
     typer.echo(
         f"\n{what.host.title} has {what.server.name} no more. The memory is untouched: `mem1-mcp doctor` "
@@ -165,12 +164,12 @@ def _make(planned: Sequence[Change]) -> None:
             typer.echo(f"The file as it was: {change.copy}")
 
 
-def _tell(lines: Sequence[Sequence[str]], planned: Sequence[Change]) -> None:
+def _tell(server: Server, lines: Sequence[Sequence[str]], planned: Sequence[Change]) -> None:
     """Show what is done, without the secrets in it."""
     for line in lines:
-        typer.echo(f"$ {concealed(shlex.join(line))}")
+        typer.echo(f"$ {concealed_line(line, server)}")
     for change in planned:
-        for line in concealed(change.diff()).splitlines():
+        for line in concealed(change.diff(), server).splitlines():
             colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
             typer.secho(line, fg=colour)
 
@@ -215,7 +214,9 @@ def _list(machine: Machine, name: str) -> None:
     for host in HOSTS.values():
         what = Installing(host, server, machine)
         files = host.files(machine)
-        here = any(file.parent.is_dir() for file in files)
+        here = any(
+            is_there(file) or (is_there(file.parent) and file.parent != machine.home) for file in files
+        )
         hooks = "–" if host.hooks is None else "yes" if what.has_hooks() else "can"
         ruled = "–" if host.rules is None else "yes" if what.has_rules() else "can"
         marks = ["yes" if each else "" for each in (here, what.is_there())]

@@ -84,6 +84,14 @@ class Host:
     link: Callable[[Server], str] | None = None
 
 
+def is_there(path: Path) -> bool:
+    """Whether a file or folder is there, as far as this person may see."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def _claude_desktop(machine: Machine) -> Sequence[Path]:
     """Its folder, and on Windows that of the packaged program, which sees an AppData of its own."""
     folders = [machine.config / "Claude"]
@@ -91,7 +99,7 @@ def _claude_desktop(machine: Machine) -> Sequence[Path]:
         packages = machine.at("LOCALAPPDATA", "AppData", "Local") / "Packages"
         packaged = sorted(packages.glob("Claude_*/LocalCache/Roaming"))
         folders += [roaming / "Claude" for roaming in packaged]
-    there = [folder for folder in folders if folder.is_dir()] or folders[:1]
+    there = [folder for folder in folders if is_there(folder)] or folders[:1]
     return [folder / "claude_desktop_config.json" for folder in there]
 
 
@@ -100,7 +108,7 @@ def _opencode(machine: Machine) -> Sequence[Path]:
     if not machine.environ.get("OPENCODE_CONFIG_DIR"):
         folder = machine.xdg / "opencode"
     files = [folder / "opencode.json", folder / "opencode.jsonc"]
-    return [file for file in files if file.exists()][:1] or files[:1]
+    return [file for file in files if is_there(file)][:1] or files[:1]
 
 
 def _cline(machine: Machine) -> Sequence[Path]:
@@ -109,12 +117,12 @@ def _cline(machine: Machine) -> Sequence[Path]:
     extension = (
         machine.config / "Code" / "User" / "globalStorage" / "saoudrizwan.claude-dev" / "settings" / name
     )
-    return [file for file in (now, extension) if file.exists()] or [now]
+    return [file for file in (now, extension) if is_there(file)] or [now]
 
 
 def _trae(machine: Machine) -> Sequence[Path]:
     folders = [machine.config / name / "User" for name in ("Trae", "Trae CN")]
-    return [folder / "mcp.json" for folder in folders if folder.is_dir()] or [folders[0] / "mcp.json"]
+    return [folder / "mcp.json" for folder in folders if is_there(folder)] or [folders[0] / "mcp.json"]
 
 
 def _zed(machine: Machine) -> Path:

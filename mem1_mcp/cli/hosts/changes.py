@@ -101,13 +101,13 @@ class Change:
                 self.copy.unlink(missing_ok=True)
         except OSError as error:
             raise InvalidRequestError(
-                f"{self.file} can't be written: {error.strerror}. It is as it was. Let yourself write there, "
-                "or see by --print what to put in."
+                f"{self.file} can't be written: {error.strerror}. It is as it was. Let yourself write "
+                "there, or see by --print what to put in."
             ) from error
 
 
-def plan(file: Path, parts: Sequence[Part]) -> Change:
-    """Plan to put parts into a file.
+def plan(file: Path, parts: Sequence[Part], known: Sequence[Part]) -> Change:
+    """Plan to put parts into a file; ``known`` are all that this program may have put there before.
 
     Raises:
         InvalidRequestError: it can't be read, or is not what it should be.
@@ -118,9 +118,15 @@ def plan(file: Path, parts: Sequence[Part]) -> Change:
     after = before or ""
     for part in parts:
         after = _edited(real, after, part.put)
-    ours = before is not None and any(part.is_in(before) for part in parts)
-    first = before is not None and before != after and not (ours and _copy(real).exists())
-    return Change(real, before, after, copies=first)
+    return Change(real, before, after, copies=before != after and _is_first(real, before, known))
+
+
+def _is_first(file: Path, before: str | None, known: Sequence[Part]) -> bool:
+    """Whether what a file says is to be kept: it is nothing that this program has made or changed."""
+    if before is None:
+        return False
+    there = [part for part in known if part.is_in(before)]
+    return not there or not (_copy(file).exists() or _is_made_of(None, before, there))
 
 
 def undo(file: Path, parts: Sequence[Part]) -> Change:
@@ -140,22 +146,31 @@ def undo(file: Path, parts: Sequence[Part]) -> Change:
     if after == now:
         # Taken out by the host's own command; the copy is of no use any more.
         return Change(real, now, now, ends=True)
-    kept = _read(_copy(real))
-    again = kept or ""
-    if any(part.is_in(again) for part in there):
-        return Change(real, now, after)
+    for before in (_read(_copy(real)), None):
+        if _is_made_of(before, now, there):
+            return Change(real, now, before, ends=True)
+    return Change(real, now, after)
+
+
+def _is_made_of(before: str | None, now: str, parts: Sequence[Part]) -> bool:
+    """Whether a file has become what it is by these parts alone."""
+    text = before or ""
+    if any(part.is_in(text) for part in parts):
+        return False
     try:
-        for part in there:
-            again = part.again(now)(again)
+        for part in parts:
+            text = part.again(now)(text)
     except InvalidRequestError:
-        return Change(real, now, after)
-    same = again == now
-    return Change(real, now, kept if same else after, ends=same)
+        return False
+    return text == now
 
 
 def _real(file: Path) -> Path:
     # Who keeps his settings in one folder and links to them wants the links to stay.
-    return file.resolve() if file.is_symlink() else file
+    try:
+        return file.resolve() if file.is_symlink() else file
+    except OSError:
+        return file  # to be read or written it is no better
 
 
 def _copy(file: Path) -> Path:

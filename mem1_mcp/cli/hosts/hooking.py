@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from mem1_mcp.cli.hosts.server import hook_line, hook_words
 from mem1_mcp.errors import InvalidRequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mem1_mcp.cli.hosts.catalogue import Hooks, Machine
@@ -19,8 +21,7 @@ if TYPE_CHECKING:
 
 # The program itself ends after three.
 _SECONDS = 10
-_OWN = re.compile(r"mem1-mcp(?:\.exe)?\s+hook(?:\s|$)")
-_UNQUOTED = str.maketrans("", "", "'\"^")  # as the shells quote
+_OWN = re.compile(r"(?:^|[\\/])mem1-mcp(?:\.exe)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,24 @@ def _runs_this(element: object) -> bool:
     inner = element.get("hooks")
     if isinstance(inner, list):
         return any(_runs_this(each) for each in inner)
-    arguments = element.get("args")
-    words = [element.get("command"), *(arguments if isinstance(arguments, list) else [])]
-    found = _OWN.search(" ".join(map(str, words)).translate(_UNQUOTED))
-    return found is not None and "|" not in found.string[: found.start()]
+    command, arguments = element.get("command"), element.get("args")
+    if not isinstance(command, str):
+        return False
+    if isinstance(arguments, list):
+        return _is_this([command, *arguments])
+    return any(_is_this(words) for words in _split(command))
+
+
+def _is_this(words: Sequence[object]) -> bool:
+    return _OWN.search(str(words[0])) is not None and words[1:2] == ["hook"] if words else False
+
+
+def _split(line: str) -> list[list[str]]:
+    """Split a command into words as PowerShell, cmd and sh do."""
+    powershell = [word.replace("''", "'") for word in re.findall(r"'((?:[^']|'')*)'", line)]
+    cmd = [re.sub(r"\^(.)", r"\1", word) for word in re.findall(r"(?:\^.|[^\s^])+", line)]
+    try:
+        sh = shlex.split(line)
+    except ValueError:
+        sh = []
+    return [powershell if line.startswith("& '") else [], cmd, sh]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mem1_mcp.cli.hosts import changes, jsonc, rules, toml
 from mem1_mcp.cli.hosts.hooking import HooksPart
 from mem1_mcp.cli.hosts.own_commands import can_be_run
+from mem1_mcp.cli.hosts.server import concealed
 from mem1_mcp.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -45,10 +46,12 @@ class ServerPart:
         return self.found(text) is not None
 
     def drop(self, text: str) -> str:
-        """Take the server out."""
+        """Take the server out, as often as it stands there."""
         if self.host.toml:
             return toml.drop(text, self.host.key, self.name)
-        return jsonc.drop(text, (self.host.key, self.name))
+        while (without := jsonc.drop(text, (self.host.key, self.name))) != text:
+            text = without
+        return text
 
     def again(self, text: str) -> Edit:
         """Return what puts in the server as this text has it."""
@@ -145,13 +148,16 @@ class Installing:
         if own is None or program is None or line is None or not can_be_run(program, line):
             return []
         remove = None if own.replaces or not self.is_there() else own.remove(self.server.name)
+        if remove and not can_be_run(program, remove):
+            return []
         return [[program, *remove], [program, *line]] if remove else [[program, *line]]
 
     def own_removal(self) -> list[Words]:
         """Return the host's command that takes the server out, where there is one and it is needed."""
         program, own = self._program(), self.host.own
         line = own.remove(self.server.name) if own else None
-        return [[program, *line]] if program and line and self.is_there() else []
+        runs = program and line and can_be_run(program, line) and self.is_there()
+        return [[program, *line]] if program and line and runs else []
 
     def changes(self, wanted: Wanted, *, with_server: bool) -> list[Change]:
         """Plan what is to be put into files."""
@@ -160,16 +166,21 @@ class Installing:
             parts.append(self._hooks())
         if wanted.rules or wanted.rules_file:
             parts.append(self._rules(wanted.rules_file, hooks=wanted.hooks))
-        return [changes.plan(file, there) for file, there in _by_file(parts)]
+        known = dict(_by_file(self._parts(wanted.rules_file)))
+        return [changes.plan(file, there, known.get(file, there)) for file, there in _by_file(parts)]
 
     def removals(self, rules_file: Path | None) -> list[Change]:
         """Plan what is to be taken out of files: all that is there of this program."""
+        return [changes.undo(file, there) for file, there in _by_file(self._parts(rules_file))]
+
+    def _parts(self, rules_file: Path | None) -> list[Part]:
+        """Return all that may be there of this program."""
         parts: list[Part] = [*self.servers()]
         if self.host.hooks is not None:
             parts.append(self._hooks())
         if self.host.rules is not None or rules_file is not None:
             parts.append(self._rules(rules_file, hooks=False))
-        return [changes.undo(file, there) for file, there in _by_file(parts)]
+        return parts
 
     def _program(self) -> str | None:
         own = self.host.own
@@ -200,8 +211,8 @@ def _filled(entry: Shape) -> Shape:
     return {name: value for name, value in entry.items() if value not in ([], {})}
 
 
-def run(lines: Sequence[Words]) -> str | None:
-    """Run a host's own commands; return what went wrong, where something did."""
+def run(lines: Sequence[Words], server: Server) -> str | None:
+    """Run a host's own commands; return what went wrong, where something did, without the secrets in it."""
     for line in lines:
         try:
             done = subprocess.run(  # noqa: S603 - the host's own program, found by its name
@@ -212,9 +223,9 @@ def run(lines: Sequence[Words]) -> str | None:
                 stdin=subprocess.DEVNULL,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            return f"{line[0]}: {error}"
+            return concealed(f"{line[0]}: {getattr(error, 'strerror', None) or 'it does not end'}", server)
         if done.returncode:
-            said = (done.stderr or done.stdout).decode(errors="replace").strip()
+            said = concealed((done.stderr or done.stdout).decode(errors="replace").strip(), server)
             return f"{line[0]} ended with {done.returncode}: {said[-500:]}"
     return None
 

@@ -37,8 +37,8 @@ def _env(server: Server, option: str) -> Words:
     return [word for pair in server.env.items() for word in (option, "=".join(pair))]
 
 
-def _header(server: Server) -> Words:
-    return [word for pair in server.headers.items() for word in ("--header", ": ".join(pair))]
+def _header(server: Server, option: str = "--header") -> Words:
+    return [word for pair in server.headers.items() for word in (option, ": ".join(pair))]
 
 
 def _claude(server: Server) -> Words:
@@ -59,7 +59,7 @@ def _codex(server: Server) -> Words | None:
 def _gemini(server: Server) -> Words:
     add = ["mcp", "add", "--scope", "user"]
     if server.url is not None:
-        return [*add, "--transport", "http", *_header(server), server.name, server.url]
+        return [*add, "--transport", "http", *_header(server, "-H"), server.name, server.url]
     return [*add, *_env(server, "-e"), server.name, server.command]
 
 

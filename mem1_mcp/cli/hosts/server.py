@@ -23,6 +23,7 @@ _SECRETS = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _SECRET_NAME = re.compile(r"\w*(?:KEY|PASSWORD|TOKEN|SECRET)")
+_TOO_SHORT = 3  # it would stand in half of all words
 # A hook asks no model, and what it does not need must not be read in a list of processes.
 _NOT_FOR_HOOKS = ("MEM1_LLM_", "MEM1_VL_", "MEM1_EMBEDDINGS", "MEM1_HOOKS")
 
@@ -46,7 +47,7 @@ class Server:
     def secrets(self) -> Sequence[str]:
         """What nobody else may read, the longest first."""
         kept = {self.token, *(each for name, each in self.env.items() if _SECRET_NAME.fullmatch(name))}
-        return sorted((each for each in kept if each), key=len, reverse=True)
+        return sorted((each for each in kept if each and len(each) > _TOO_SHORT), key=len, reverse=True)
 
 
 # ``None`` where a host can't be given such a server.
@@ -66,7 +67,7 @@ def typed(server: Server, *, stdio: str = "stdio") -> Shape:
 
 
 def concealed(text: str, server: Server | None = None) -> str:
-    """Write a text without the tokens, keys and passwords in it; those of the server wherever they stand."""
+    """Write a text without tokens, keys and passwords; those of the server wherever they are."""
     for secret in server.secrets if server else ():
         text = text.replace(secret, "…")
     return _SECRETS.sub(r"\1\2…\2", text)
@@ -96,8 +97,19 @@ def hook_line(server: Server, shell: Shell) -> str:
         quoted = ["'" + word.replace("'", "''") + "'" for word in words]
         return " ".join(("&", *quoted))
     if shell == "cmd":
-        return " ".join((_for_cmd(words[0]), *map(_for_cmd, words[1:])))
+        return _for_cmd(words)
     return shlex.join(words)
+
+
+def _for_cmd(words: Sequence[str]) -> str:
+    # Codex hands the line over in quotes and with \" for each in it, which cmd does not read: so there may
+    # be none. A caret keeps a space in the program's path together, but no other word.
+    if any(re.search(r'[\s"]', word) for word in words[1:]):
+        raise InvalidRequestError(
+            "--with-hooks: a setting with a space or a quotation mark in it can't reach a hook of Codex on "
+            "Windows. Set it for your whole account (`setx NAME VALUE`), and leave it out of --env."
+        )
+    return " ".join(re.sub(r"[\s&|<>^()%!]", r"^\g<0>", word) for word in words)
 
 
 def cursor_link(server: Server) -> str:

@@ -37,7 +37,7 @@ def put(text: str, parent: str, name: str, entry: Mapping[str, object]) -> str:
     newline = "\r\n" if "\r\n" in text else "\n"
     lines = [f"[{parent}.{_key(name)}]", *(f"{_key(key)} = {_value(each)}" for key, each in entry.items())]
     block = newline.join(lines) + newline
-    spans = _spans(text, parent, name)
+    spans = _spans(text, parent, name) if _is_in(text, parent, name) else []
     if spans:
         start, end = spans[0]
         rest = _without(text[end:], parent, name)
@@ -50,7 +50,7 @@ def put(text: str, parent: str, name: str, entry: Mapping[str, object]) -> str:
 
 def drop(text: str, parent: str, name: str) -> str:
     """Take the table out, with the tables in it and the empty line before it."""
-    spans = _spans(text, parent, name)
+    spans = _spans(text, parent, name) if _is_in(text, parent, name) else []
     if not spans:
         return _judged(text, text, parent, name, None)
     before = text[: spans[0][0]]
@@ -59,6 +59,12 @@ def drop(text: str, parent: str, name: str) -> str:
             before = before.removesuffix(newline)
             break
     return _judged(text, before + _without(text[spans[0][0] :], parent, name), parent, name, None)
+
+
+def _is_in(text: str, parent: str, name: str) -> bool:
+    # What looks like its heading may be a line of somebody's text.
+    tables = read(text).get(parent)
+    return isinstance(tables, dict) and name in tables
 
 
 def _spans(text: str, parent: str, name: str) -> list[tuple[int, int]]:
