@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from mem1_mcp.cli.hosts.catalogue import Host
     from mem1_mcp.cli.hosts.changes import Change
 
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _EXPLANATION = """Add this server to a host: Claude Desktop, Claude Code, Cursor, VS Code, Codex and others.
 
 {how}
@@ -49,7 +52,11 @@ def install(  # noqa: PLR0913, PLR0917 - options, each by its name
     host: Annotated[str | None, typer.Argument(help="The host; none lists them.")] = None,
     env: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="A setting for this host's server; may be given again."),
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="A setting for this host's server; may be given again. Others that it has stay; `NAME=` "
+            "takes one out.",
+        ),
     ] = None,
     url: Annotated[
         str | None, typer.Option(help="Connect to a server that runs already, such as …/mcp.")
@@ -100,13 +107,15 @@ def install(  # noqa: PLR0913, PLR0917 - options, each by its name
     elif undo:
         _undo(what, rules_file, by_file=by_file, dry_run=dry_run)
     else:
-        _install(what, wanted, by_file=by_file, dry_run=dry_run)
+        _install(what.with_earlier_settings(), wanted, by_file=by_file, dry_run=dry_run)
 
 
 install.__doc__ = _EXPLANATION.format(how=_HOW)
 
 
 def _install(what: Installing, wanted: Wanted, *, by_file: bool, dry_run: bool) -> None:
+    # What was set up before is brought up to date with the server.
+    wanted = replace(wanted, hooks=wanted.hooks or what.has_hooks(), rules=wanted.rules or what.has_rules())
     lines = [] if by_file or what.is_current() else what.own_commands()
     # Whatever can't be done is found before anything is.
     planned = what.changes(wanted, with_server=not lines)
@@ -115,9 +124,11 @@ def _install(what: Installing, wanted: Wanted, *, by_file: bool, dry_run: bool) 
         typer.echo("Nothing was changed.")
         return
     if lines:
+        _tell_copies(what.keep_copies())
         failed = installing.run(lines, what.server)
         if failed or not what.is_current():
-            why = failed or "it said nothing was wrong, but its file has no such server"
+            wrong = "has it otherwise" if what.is_there() else "has no such server"
+            why = failed or f"it said nothing was wrong, but its file {wrong}"
             typer.echo(f"That failed: {why}\nIts file is changed instead:", err=True)
         planned = what.changes(wanted, with_server=not what.is_current())
         _tell(what.server, (), planned)
@@ -160,8 +171,12 @@ def _undo(what: Installing, rules_file: Path | None, *, by_file: bool, dry_run: 
 def _make(planned: Sequence[Change]) -> None:
     for change in planned:
         change.make()
-        if change.copies:
-            typer.echo(f"The file as it was: {change.copy}")
+    _tell_copies([change.copy for change in planned if change.copies])
+
+
+def _tell_copies(copies: Sequence[Path]) -> None:
+    for copy in copies:
+        typer.echo(f"The file as it was: {copy}")
 
 
 def _tell(server: Server, lines: Sequence[Sequence[str]], planned: Sequence[Change]) -> None:
@@ -189,8 +204,14 @@ def _server(name: str, env: Sequence[str], url: str | None, token: str | None, *
     for each in env:
         key, sign, value = each.partition("=")
         if not sign:
-            raise InvalidRequestError(f"--env: write NAME=VALUE, not {each!r}.")
+            raise InvalidRequestError(f"--env: write NAME=VALUE; there is no = behind {key.split()[0]!r}.")
         pairs[key] = value
+    if not _NAME.fullmatch(name):
+        raise InvalidRequestError(
+            "--name: up to 32 letters, digits, - and _; hosts put it before each tool."
+        )
+    if url is not None and not re.fullmatch(r"https?://\S+", url):
+        raise InvalidRequestError("--url: write it whole, such as http://127.0.0.1:8765/mcp.")
     if url is None and token is not None:
         raise InvalidRequestError("--token goes with --url.")
     if url is not None and (pairs or hooks):

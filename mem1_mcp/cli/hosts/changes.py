@@ -6,6 +6,7 @@ The file as it was before this program first came stays beside it, with ``.befor
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import tempfile
 from dataclasses import dataclass
@@ -143,13 +144,39 @@ def undo(file: Path, parts: Sequence[Part]) -> Change:
     after = now
     for part in parts:  # all of them: a text that can't be read is told of
         after = _edited(real, after, part.drop)
+    kept = _read(_copy(real))
+    if kept is not None and not any(part.is_in(kept) for part in parts) and _says_the_same(after, kept):
+        # A host that adds and takes out by its own command may lay out the whole file anew.
+        return Change(real, now, kept, ends=True)
     if after == now:
-        # Taken out by the host's own command; the copy is of no use any more.
         return Change(real, now, now, ends=True)
-    for before in (_read(_copy(real)), None):
+    for before in (kept, None):
         if _is_made_of(before, now, there):
             return Change(real, now, before, ends=True)
     return Change(real, now, after)
+
+
+def keep_copy(file: Path, known: Sequence[Part]) -> Path | None:
+    """Keep a file as it is before a host's own command changes it; return where, if it is to be kept."""
+    real = _real(file)
+    before = _read(real)
+    if before is None or not _is_first(real, before, known):
+        return None
+    Change(real, before, before, copies=True).make()
+    return _copy(real)
+
+
+def _says_the_same(text: str, other: str) -> bool:
+    """Whether two JSON texts say the same, but for what is empty; never of one with comments."""
+    try:
+        said = [json.loads(each) for each in (text, other)]
+    except ValueError:
+        return False
+    filled = [
+        {key: each for key, each in one.items() if each not in ({}, [])} if isinstance(one, dict) else one
+        for one in said
+    ]
+    return bool(filled[0] == filled[1])
 
 
 def _is_made_of(before: str | None, now: str, parts: Sequence[Part]) -> bool:

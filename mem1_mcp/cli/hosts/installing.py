@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from mem1_mcp.cli.hosts.server import Server, Shape
 
 _PATIENCE_SECONDS = 120  # a host's program may start the server to see whether it answers
+# What entries of this program are made of, in any host.
+_OURS = frozenset(
+    "type command args env environment url serverUrl httpUrl headers http_headers "
+    "bearer_token_env_var".split()
+)
 _FRONT = '---\napplyTo: "**"\n---\n'  # without it VS Code leaves instructions out
 
 
@@ -38,8 +43,10 @@ class ServerPart:
     entry: Shape
 
     def put(self, text: str) -> str:
-        """Put the server in; one that says the same stays as the host wrote it."""
-        return text if self.is_current(text) else self._putting(self.entry)(text)
+        """Put the server in, beside what a person has added to it; what says the same stays as it is."""
+        if self.is_current(text):
+            return text
+        return self._putting(self.entry | self._added(text))(text)
 
     def is_in(self, text: str) -> bool:
         """Whether the file holds a server of this name."""
@@ -61,7 +68,21 @@ class ServerPart:
     def is_current(self, text: str) -> bool:
         """Whether the file has the server as it is wanted; hosts write what is empty, too."""
         found = self.found(text)
-        return isinstance(found, dict) and _filled(found) == _filled(self.entry)
+        added = self._added(text)
+        return isinstance(found, dict) and _filled(found) == _filled(self.entry | added)
+
+    def settings(self) -> dict[str, str]:
+        """Return the settings that the file's server has."""
+        found = self.found(_text(self.file))
+        named = [found.get(name) for name in ("env", "environment")] if isinstance(found, dict) else []
+        return {key: str(each) for env in named if isinstance(env, dict) for key, each in env.items()}
+
+    def _added(self, text: str) -> Shape:
+        """Return what a person, or the host, has added to the entry, such as that it is switched off."""
+        found = self.found(text)
+        if not isinstance(found, dict):
+            return {}
+        return {key: each for key, each in found.items() if key not in self.entry and key not in _OURS}
 
     def found(self, text: str) -> object:
         """Return the server as the text has it; ``None`` where it has none, or can't be read."""
@@ -110,6 +131,16 @@ class Installing:
                 "address in its own settings, under Connectors."
             )
         return entry
+
+    def with_earlier_settings(self) -> Installing:
+        """Return the same with the settings that the host's entry has; an empty one is taken out."""
+        if self.server.url is not None:
+            return self
+        settings: dict[str, str] = {}
+        for part in self.servers():
+            settings |= part.settings()
+        settings = {name: each for name, each in {**settings, **self.server.env}.items() if each}
+        return replace(self, server=replace(self.server, env=settings))
 
     def shown(self) -> str:
         """Write the server as it stands in the host's file, to be pasted."""
@@ -172,6 +203,11 @@ class Installing:
     def removals(self, rules_file: Path | None) -> list[Change]:
         """Plan what is to be taken out of files: all that is there of this program."""
         return [changes.undo(file, there) for file, there in _by_file(self._parts(rules_file))]
+
+    def keep_copies(self) -> list[Path]:
+        """Keep the host's files as they are, before its own command changes them; return where."""
+        kept = [changes.keep_copy(file, there) for file, there in _by_file([*self.servers()])]
+        return [copy for copy in kept if copy is not None]
 
     def _parts(self, rules_file: Path | None) -> list[Part]:
         """Return all that may be there of this program."""

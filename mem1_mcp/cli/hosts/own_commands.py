@@ -85,7 +85,7 @@ CLAUDE = OwnCommand("claude", _claude, _scoped, replaces=False)
 CODE = OwnCommand("code", _code, lambda _name: None)
 CODEX = OwnCommand("codex", _codex, _unscoped)
 GEMINI = OwnCommand("gemini", _gemini, _scoped)
-QWEN = OwnCommand("qwen", _gemini, _scoped)
+QWEN = OwnCommand("qwen", _gemini, _scoped, replaces=False)  # it would mix old settings with the new
 COPILOT = OwnCommand("copilot", _copilot, _unscoped, replaces=False)
 
 
