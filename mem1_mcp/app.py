@@ -47,7 +47,8 @@ log = logging.getLogger(__name__)
 
 # From the end of stdin, or a signal; hosts kill what takes longer.
 _LAST_SECONDS, _LAST_HTTP_SECONDS = 1.8, 1.9
-_HOOK_SECONDS = 3.0  # that a host's user waits at most, at any turn
+_HOOK_SECONDS = 2.5  # that a host's user waits at most, at any turn; Codex ends some after three
+_KEEP_SECONDS = 0.5  # of it, once the host has its answer; what is not in the store by then waits
 _TEMPLATE_SECONDS = 0.6  # that a start waits for the store
 
 # Below WARNING these log whole messages, and what is wrong in them, with what people said.
@@ -114,6 +115,7 @@ async def open_memory(settings: Settings) -> AsyncGenerator[Memory]:
             in_force,
             model,
             seeing,
+            hooked=settings.hooks,
         )
     finally:
         with anyio.CancelScope(shield=True):
@@ -207,7 +209,9 @@ def run_hook(settings: Settings, event: Event, max_tokens: int) -> None:
     try:
         anyio.run(_run_hook, settings, event, max_tokens)
     except Exception as error:  # noqa: BLE001 - a host must go on, whatever this program does wrong
-        sys.stderr.write(f"mem1-mcp: {error}\n")
+        # Some hosts show this to the person: once a session is enough.
+        if event.kind == "start" or settings.log_level in ("DEBUG", "INFO"):
+            sys.stderr.write(f"mem1-mcp: the memory can't be reached now. {error}\n")
     finally:
         sys.stderr.flush()
         os._exit(0)
@@ -230,7 +234,10 @@ async def _run_hook(settings: Settings, event: Event, max_tokens: int) -> None:
             # Bytes: a console's encoding is not the one that hosts read JSON in.
             sys.stdout.buffer.write(events.answer(event, await turns.context(event, session)).encode())
             sys.stdout.flush()
+            session.save()
         finally:
+            if event.kind in ("start", "prompt"):
+                _end_within(_KEEP_SECONDS)
             try:
                 await turns.keep(event.session, session)
             finally:
@@ -281,11 +288,14 @@ def _without_what_was_sent(record: logging.LogRecord) -> bool:
 
 
 async def _serve_stdio(settings: Settings) -> None:
+    from mem1_mcp.hook.sessions import Session
     from mem1_mcp.server import stdio  # the SDK: a second that other commands save
     from mem1_mcp.server.build import build_server
     from mem1_mcp.server.identity import always
     from mem1_mcp.server.updates import Updates
 
+    # Set up, and yet not run: Codex runs no hook before its user trusts it.
+    settings = settings.model_copy(update={"hooks": settings.hooks and Session.any(settings.memory_dir)})
     async with open_memory(settings) as memory, anyio.create_task_group() as tasks:
         at_end = partial(_end_within, _LAST_SECONDS)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import threading
@@ -33,6 +34,8 @@ def run(arguments: list[str]) -> None:
             return
         from mem1_mcp import app, settings  # what follows takes time, and many events end above
 
+        # What fails is told once, below; without a handler warnings would be told, too.
+        logging.getLogger("mem1_mcp").addHandler(logging.NullHandler())
         chosen = settings.load({**os.environ, **dict(given.env)})
         app.run_hook(chosen, event, given.max_tokens)
     except argparse.ArgumentError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -34,6 +35,11 @@ class Session:
             known = []
         return cls(path, [str(each) for each in known] if isinstance(known, list) else [])
 
+    @classmethod
+    def any(cls, memory_dir: Path) -> bool:
+        """Whether a hook has ever run over this memory."""
+        return (memory_dir / "hook" / "sessions").is_dir()
+
     def save(self) -> None:
         """Write it down for the next turn."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -44,5 +50,6 @@ class Session:
     def tidy(self) -> None:
         """Remove the files of sessions that nobody will resume."""
         for path in self.path.parent.glob("*"):
-            if path.stat().st_mtime < time.time() - _DAYS * 86_400:
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # another session's hook does the same
+                if path.stat().st_mtime < time.time() - _DAYS * 86_400:
+                    path.unlink()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from mem1_mcp.errors import InvalidRequestError, RequestIdReusedError
 from mem1_mcp.hook.waiting import Words
 from mem1_mcp.memory.language.gate import commands
+from mem1_mcp.memory.lines import on_one_line
 from mem1_mcp.memory.recall import Recall
 from mem1_mcp.memory.remember import Remember, Said
 from mem1_mcp.memory.secrets import mask
@@ -111,7 +112,7 @@ class Turns:
         view = await self.memory.view()
         known = view.whole(await self.memory.profile(self.user), self.max_tokens)
         return self._shown(
-            _KNOWN, ((each.item.id, f"- {each.line}") for each in known), session, len(known)
+            _KNOWN, [(each.item.id, each.text, each.line) for each in known], session, len(known)
         )
 
     async def _matches(self, text: str, session: Session) -> str:
@@ -122,20 +123,27 @@ class Turns:
             max_tokens=_LOOKED_AT * self.max_tokens,
         )
         found = await self.memory.recall(asked)
-        lines = [(each.item.id, f"- {each.line}") for each in found.profile]
-        lines += [(hit.stored.id, f"- {hit.line}") for hit in found.hits if _tells_something(hit)]
+        lines = [(each.item.id, each.text, each.line) for each in found.profile]
+        lines += [(hit.stored.id, hit.text, hit.line) for hit in found.hits if _tells_something(hit)]
         return self._shown(_MATCHES, lines, session, _SHOWN)
 
-    def _shown(self, heading: str, lines: Iterable[tuple[str, str]], session: Session, most: int) -> str:
-        """Join what is new to the session and no order to a model, as far as the budget goes."""
+    def _shown(
+        self, heading: str, lines: Iterable[tuple[str, str, str]], session: Session, most: int
+    ) -> str:
+        """Join what is new to the session and no order to a model, as far as the budget goes.
+
+        ``lines`` are ids, their words and their lines.
+        """
         left = self.max_tokens - estimate_tokens(heading)
         chosen: dict[str, str] = {}
-        for each, line in lines:
-            left -= 0 if each in session.ids else estimate_tokens(line) + 1
+        for each, text, line in lines:
+            # Some orders are known by what they begin with.
+            if each in session.ids or commands(line) or commands(on_one_line(text)):
+                continue
+            left -= estimate_tokens(line) + 2
             if left < 0 or len(chosen) == most:
                 break
-            if each not in session.ids and not commands(line):
-                chosen[each] = line
+            chosen[each] = f"- {line}"
         session.ids.extend(chosen)
         return "\n".join((heading, *chosen.values())) if chosen else ""
 

@@ -47,7 +47,7 @@ class Waiting:
         return cls(memory_dir / "hook" / "waiting")
 
     def add(self, words: Words, part: int = 0) -> None:
-        """Write something down, or a part of it. It survives the end of this process, not of the machine."""
+        """Write something down, or a part of it. It survives this process, not the end of the machine."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.folder / f"{time.time_ns():020}-{part:03}-{uuid.uuid4().hex[:8]}.json"
         unfinished = path.with_suffix(".part")

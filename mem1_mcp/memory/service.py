@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 
 _LOOKS: Mapping[JobKind, str] = {"ocr": "Read the text in images", "caption": "Had images described"}
+_BEING_ANSWERED_MS = 120_000  # for as long a question is taken for one that is being answered
 _SHOWN_SECONDS = 1.0  # between two signs of progress
 
 
@@ -65,6 +66,7 @@ class Memory:
     in_force: InForce | None = None
     model: Model | None = None
     seeing: Model | None = None
+    hooked: bool = False
 
     async def remember(self, user: str, asked: Remember, progress: Progress = silently) -> Remembered:
         """Keep messages and facts; see ``remember.remember``."""
@@ -80,8 +82,14 @@ class Memory:
         return done
 
     async def recall(self, asked: Recall, progress: Progress = silently) -> Recalled:
-        """Find what was said; see ``recall.recall``."""
+        """Find what was said; see ``recall.recall``.
+
+        Where a host's hooks hand over what is said, the question that is being answered is kept already: it
+        would match itself best.
+        """
         now, view = self.clock(), await self.view()
+        if self.hooked and asked.queries and asked.scope.until is None:
+            asked = replace(asked, scope=replace(asked.scope, until=now - _BEING_ANSWERED_MS))
         return await recall.recall(self.store, self.meaning, asked, now, view, progress)
 
     async def template(self) -> Template:

@@ -168,7 +168,8 @@ def _introduction(memory: Memory, settings: Settings, identify: Identify) -> Ser
 
 
 async def _known_of_the_user(memory: Memory, settings: Settings, identify: Identify) -> str:
-    if not settings.profile_in_instructions:
+    # A host's hooks show the profile when a session begins.
+    if not settings.profile_in_instructions or settings.hooks:
         return ""
     try:
         identity = identify()

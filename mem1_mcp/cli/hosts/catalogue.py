@@ -212,7 +212,8 @@ HOSTS: Mapping[str, Host] = {
                 lambda machine: machine.at("CODEX_HOME", ".codex") / "hooks.json",
                 _CLAUDE_EVENTS,
                 windows="cmd",
-                afterwards="Codex asks at its next start whether to trust the hooks; until then none runs.",
+                afterwards="Open Codex, type /hooks, and press t to trust them. Until then it runs none, "
+                "and `codex exec` does not say so.",
             ),
             rules=lambda machine: machine.at("CODEX_HOME", ".codex") / "AGENTS.md",
         ),
@@ -239,7 +240,7 @@ HOSTS: Mapping[str, Host] = {
             own=own_commands.QWEN,
             hooks=Hooks(
                 lambda machine: machine.at("QWEN_HOME", ".qwen") / "settings.json",
-                _CLAUDE_EVENTS,
+                _CLAUDE_EVENTS[1:],  # what it is told at the start, some versions drop
                 milliseconds=True,
             ),
             rules=lambda machine: machine.at("QWEN_HOME", ".qwen") / "QWEN.md",

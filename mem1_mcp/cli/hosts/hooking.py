@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mem1_mcp.cli.hosts.server import Server, Shape
 
 # The program itself ends after three.
-_SECONDS = 10
+_SECONDS, _LAST_SECONDS = 10, 3  # Codex grants a session's end no more
 _OWN = re.compile(r"(?:^|[\\/])mem1-mcp(?:\.exe)?$")
 
 
@@ -40,8 +40,8 @@ class HooksPart:
     def put(self, text: str) -> str:
         """Put the command at each event, in the place of earlier ones."""
         text = self._begun(text)
-        written = _entry(self.hooks, self.server, self.machine)
         for event in self.hooks.events:
+            written = _entry(event, self.hooks, self.server, self.machine)
             there = [number for name, number in _ours(text) if name == event]
             if there:
                 text = jsonc.put(text, ("hooks", event, there[0]), written)
@@ -88,7 +88,7 @@ class HooksPart:
         return jsonc.put(text, ("version",), 1) if lacks else text
 
 
-def _entry(hooks: Hooks, server: Server, machine: Machine) -> Shape:
+def _entry(event: str, hooks: Hooks, server: Server, machine: Machine) -> Shape:
     command: Shape = {"type": "command"}
     shell = hooks.windows if machine.platform == "win32" else "sh"
     if shell is None:
@@ -96,7 +96,8 @@ def _entry(hooks: Hooks, server: Server, machine: Machine) -> Shape:
         command |= {"command": words[0], "args": words[1:]}
     else:
         command |= {"command": hook_line(server, shell)}
-    command |= {"timeout": _SECONDS * 1000 if hooks.milliseconds else _SECONDS}
+    seconds = _LAST_SECONDS if event.lower() == "sessionend" else _SECONDS
+    command |= {"timeout": seconds * 1000 if hooks.milliseconds else seconds}
     if hooks.flat:
         command.pop("type")
         return command
