@@ -229,7 +229,11 @@ async def _run_hook(settings: Settings, event: Event, max_tokens: int) -> None:
     async with open_memory(settings.model_copy(update=bare)) as memory:
         waiting = Waiting.of(settings.memory_dir)
         turns = Turns(memory, waiting, settings.user_id, settings.topic_id, max_tokens)
-        turns.note(event)
+        trouble = None
+        try:
+            turns.note(event)
+        except OSError as error:
+            trouble = error  # what is known can be told all the same
         try:
             # Bytes: a console's encoding is not the one that hosts read JSON in.
             sys.stdout.buffer.write(events.answer(event, await turns.context(event, session)).encode())
@@ -244,6 +248,8 @@ async def _run_hook(settings: Settings, event: Event, max_tokens: int) -> None:
                 session.save()
                 if event.kind == "end":
                     session.tidy()
+        if trouble is not None:
+            raise trouble
 
 
 def serve_stdio(settings: Settings) -> None:

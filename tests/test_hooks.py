@@ -473,6 +473,7 @@ async def test_most_prompts_about_the_past_get_what_was_said_within_the_budget(
 ) -> None:
     missed = []
     for number, (asked, answer) in enumerate(ASKED.items()):
+        await hear(ClaudeCode(f"session {number}").start())
         context = await hear(ClaudeCode(f"session {number}").prompt(asked))
 
         missed += [] if answer in context else [(asked, context)]
@@ -494,6 +495,7 @@ async def test_no_session_is_told_a_line_twice_until_its_model_sees_nothing_of_i
     life: Path, hear: Hear
 ) -> None:
     host, asked = ClaudeCode(), "What did the stone oven cost?"
+    await hear(host.start())
     first = await hear(host.prompt(asked, "1"))
     again = await hear(host.prompt("Tell me what the stone oven cost, in euros?", "2"))
     await hear(host.start("resume"))
@@ -513,6 +515,18 @@ async def test_a_resumed_session_is_not_told_the_profile_again(life: Path, hear:
     told = [await hear(ClaudeCode().start(source)) for source in ("startup", "resume", "clear", "resume")]
 
     assert [bool(context) for context in told] == [True, False, True, False]
+
+
+async def test_a_host_that_does_not_tell_of_the_beginning_gets_the_profile_with_the_first_prompt(
+    life: Path, hear: Hear
+) -> None:
+    first = await hear(hook_events.Qwen().prompt("What did the stone oven cost?"))
+    second = await hear(hook_events.Qwen().prompt("And when was it ordered, the stone oven?"))
+
+    assert all(fact in first for fact in FACTS)
+    assert "9,700 euros" in first
+    assert estimate_tokens(first) <= 500
+    assert not any(fact in second for fact in FACTS)
 
 
 async def test_no_session_is_told_what_it_said_itself(life: Path, hear: Hear) -> None:
@@ -535,6 +549,7 @@ async def test_of_twenty_prompts_about_something_else_two_at_most_get_anything(
 ) -> None:
     got = {}
     for number, prompt in enumerate(hook_events.UNRELATED):
+        await hear(ClaudeCode(f"session {number}").start())
         if context := await hear(ClaudeCode(f"session {number}").prompt(prompt)):
             got[prompt] = context
 
@@ -1122,3 +1137,45 @@ async def test_beside_hooks_the_model_is_asked_for_facts_and_no_messages(memory:
 
     assert "no messages" in await description(hooks=True)
     assert "no messages" not in await description()
+
+
+async def test_the_model_is_told_so_only_where_a_hook_has_run(life: Path, hear: Hear) -> None:
+    async def told() -> tuple[str, str]:
+        async with connected(life, MEM1_HOOKS="true") as host:
+            tools = (await host.client.list_tools()).tools
+            instructions = host.client.instructions or ""
+        remember = next(tool.description or "" for tool in tools if tool.name == "remember")
+        return remember, instructions
+
+    untrusted = await told()
+    await hear(ClaudeCode().start())
+    running = await told()
+
+    assert "Send the messages" in untrusted[0]
+    assert all(fact in untrusted[1] for fact in FACTS)
+    assert "no messages" in running[0]
+    assert not any(fact in running[1] for fact in FACTS)
+
+
+async def test_recall_does_not_find_the_question_that_is_being_answered(life: Path, hear: Hear) -> None:
+    asked = "What did the stone oven cost, in euros?"
+    await hear(ClaudeCode().prompt(asked))
+
+    async with connected(life, MEM1_HOOKS="true") as host:
+        found = await host.done("recall", query=asked)
+
+    texts = [hit["text"] for hit in found["hits"]]
+    assert asked not in texts
+    assert any("9,700 euros" in text for text in texts)
+
+
+async def test_what_can_not_be_written_down_keeps_nobody_from_being_told(
+    tmp_path: Path, life: Path
+) -> None:
+    waiting = life / "memory" / "hook" / "waiting"
+    waiting.parent.mkdir(parents=True)
+    waiting.write_text("no folder")
+
+    heard = await hook(life, ClaudeCode().prompt("What did the stone oven cost?"))
+
+    assert "9,700 euros" in heard.context

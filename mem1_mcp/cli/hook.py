@@ -57,7 +57,8 @@ def _told() -> bytes:
 
 def _is_told_twice(event: events.Event) -> bool:
     """Whether Cursor runs a hook that is Claude Code's: it has hooks of its own."""
-    return "CURSOR_VERSION" in os.environ and event.name[0].isupper()
+    in_cursor = "CURSOR_VERSION" in os.environ and "CLAUDECODE" not in os.environ
+    return in_cursor and event.name[0].isupper()
 
 
 class _Forgiving(argparse.ArgumentParser):

@@ -37,12 +37,14 @@ _SESSION = ("session_id", "conversation_id", "sessionId")
 _TURN = ("turn_id", "prompt_id", "generation_id")
 _PROMPT = ("prompt",)
 _REPLY = ("last_assistant_message", "prompt_response", "text")
+_TAGS = "hook_context|system-reminder|environment_context|qwen:[a-z-]+"
 # What hosts put into a prompt themselves: among it what a hook gave them.
-_PUT_IN = re.compile(
-    r"<(hook_context|system-reminder|environment_context|qwen:[a-z-]+)\b[^>]*>.*?(?:</\1>|\Z)\s*", re.DOTALL
+_PUT_IN = re.compile(rf"<({_TAGS})\b[^>]*>.*?</\1>\s*", re.DOTALL)
+# What a host sends in the person's place: news of its own tasks, and its own commands; a path is none.
+_NOT_SAID = re.compile(
+    rf"<(?:task-notification|command-|local-command|bash-|{_TAGS})"
+    r"|/(?!(?:bin|dev|etc|home|mnt|opt|proc|root|srv|sys|tmp|usr|var)\b)[a-z][\w:-]*(?:\s|\Z)"
 )
-# What a host sends in the person's place: news of its own tasks, and its own commands.
-_NOT_SAID = re.compile(r"<(?:task-notification|command-|local-command|bash-)|/[\w:-]+(?:\s|\Z)")
 
 
 @dataclass(frozen=True, slots=True)

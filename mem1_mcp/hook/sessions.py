@@ -19,21 +19,27 @@ _DAYS = 30  # that a session may rest before it is resumed
 
 @dataclass(slots=True)
 class Session:
-    """Ids of messages and profile lines, in a file of their own; losing it only repeats something."""
+    """Ids of messages and profile lines, in a file of their own; losing it only repeats something.
+
+    ``begun`` when this program has heard of the session before.
+    """
 
     path: Path
     ids: list[str] = field(default_factory=list)
+    begun: bool = False
 
     @classmethod
     def open(cls, memory_dir: Path, session: str) -> Session:
         """Read what is known of a session."""
         folder = memory_dir / "hook" / "sessions"
-        path = folder / f"{hashlib.sha256(session.encode()).hexdigest()[:32]}.json"
+        opened = cls(folder / f"{hashlib.sha256(session.encode()).hexdigest()[:32]}.json")
         try:
-            known = json.loads(path.read_text(encoding="utf-8"))
+            known = json.loads(opened.path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            known = []
-        return cls(path, [str(each) for each in known] if isinstance(known, list) else [])
+            return opened
+        opened.begun = True
+        opened.ids = [str(each) for each in known] if isinstance(known, list) else []
+        return opened
 
     @classmethod
     def any(cls, memory_dir: Path) -> bool:
