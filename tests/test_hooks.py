@@ -779,6 +779,7 @@ async def test_settings_given_as_options_count_before_the_environment(tmp_path: 
     db.close()
 
 
+@pytest.mark.heavy
 async def test_a_host_that_never_ends_its_input_is_not_waited_for(tmp_path: Path) -> None:
     began = time.monotonic()
     with anyio.fail_after(20):
@@ -810,6 +811,7 @@ async def test_half_characters_nul_characters_and_control_signs_are_no_reason_to
     assert waiting_in(tmp_path) == []
 
 
+@pytest.mark.heavy
 async def test_five_megabytes_are_kept_whole_in_their_order(tmp_path: Path) -> None:
     pasted = "".join(f"line {number} 我们今天去了公园\n" for number in range(5_000_000 // 37))
 
@@ -924,7 +926,14 @@ async def assert_words_wait_until_the_store_is_well(folder: Path, spoiled: Spoil
 
 # How many things are said meanwhile: a hook takes all of its seconds where it waits for somebody.
 @pytest.mark.parametrize(
-    ("spoiled", "count"), [(damaged, 3), (too_new, 3), (in_the_way, 3), (locked, 1), (unreachable, 1)]
+    ("spoiled", "count"),
+    [
+        (damaged, 3),
+        pytest.param(too_new, 3, marks=pytest.mark.heavy),
+        (in_the_way, 3),
+        (locked, 1),
+        pytest.param(unreachable, 1, marks=pytest.mark.heavy),
+    ],
 )
 async def test_what_the_store_does_not_take_waits_and_is_kept_in_its_place(
     tmp_path: Path, spoiled: Spoiling, count: int
@@ -1037,6 +1046,7 @@ async def kill_some_hooks(folder: Path, count: int, seed: str) -> int:
     return kills
 
 
+@pytest.mark.heavy
 async def test_no_kill_costs_what_was_written_down(tmp_path: Path) -> None:
     assert await kill_some_hooks(tmp_path, 8, "some") > 0
 
