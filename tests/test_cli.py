@@ -249,3 +249,22 @@ async def test_doctor_shows_the_path_in_one_piece_where_there_is_no_terminal(tmp
         done = await anyio.run_process([*COMMAND, "doctor"], env=environment, stderr=subprocess.DEVNULL)
 
     assert str(tmp_path / "memory" / "users") in done.stdout.decode()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "gbk", "cp1252"])
+async def test_a_console_of_another_encoding_is_told_all_the_same(tmp_path: Path, encoding: str) -> None:
+    config = tmp_path / ".cursor" / "mcp.json"
+    config.parent.mkdir()
+    config.write_text('{"mcpServers": {"地图": {"command": "ditu", "note": "✓"}}}', encoding="utf-8")
+    environment = os.environ | {
+        "HOME": str(tmp_path),
+        "MEM1_MEMORY_DIR": str(tmp_path / "memory"),
+        "PYTHONIOENCODING": encoding,
+    }
+
+    for arguments in (["install"], ["install", "cursor"], ["install", "cursor", "--undo"], ["doctor"]):
+        with anyio.fail_after(60):
+            done = await anyio.run_process([*COMMAND, *arguments], check=False, env=environment)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == b""
+    assert "地图" in config.read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import logging
 import sys
 
@@ -21,6 +22,10 @@ def main() -> None:
         if arguments and arguments[0] != "hook":
             from mem1_mcp.cli.commands import program  # draws tables, which takes time
 
+            # A console of another encoding shows a question mark, and no traceback.
+            for stream in (sys.stdout, sys.stderr):
+                if isinstance(stream, io.TextIOWrapper):
+                    stream.reconfigure(errors="replace")
             # A command says itself what failed; a server has a log of its own.
             logging.getLogger("mem1_mcp").addHandler(logging.NullHandler())
             program()

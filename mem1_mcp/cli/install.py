@@ -230,7 +230,8 @@ def _server(name: str, env: Sequence[str], url: str | None, token: str | None, *
 
 
 def _list(machine: Machine, name: str) -> None:
-    table = Table("host", "here", "has it", "hooks", "rules", "file")
+    table = Table("host", "here", "has it", "hooks", "rules")
+    table.add_column("file", overflow="fold")  # to be copied
     server = Server(name, command_path())
     for host in HOSTS.values():
         what = Installing(host, server, machine)
