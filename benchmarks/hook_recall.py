@@ -4,7 +4,7 @@
 
 PATH is a folder with the package ``membench``. Each of its users gets a memory; every question is the
 prompt of a new session, and so is each of some requests that a person makes of a programming assistant,
-which have nothing to do with these memories. All run through ``hook/turns.py`` as ``mem1-mcp hook`` does.
+which have nothing to do with these memories. All run through ``hook/context.py`` as ``mem1-mcp hook`` does.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from typing import Any
 import anyio
 
 from mem1_mcp.app import open_memory
+from mem1_mcp.hook.context import Context
 from mem1_mcp.hook.events import Event
 from mem1_mcp.hook.sessions import Session
-from mem1_mcp.hook.turns import Turns
-from mem1_mcp.hook.waiting import Waiting
 from mem1_mcp.memory import Memory
 from mem1_mcp.memory.remember import Remember, Said
 from mem1_mcp.settings import Settings
@@ -76,9 +75,9 @@ Can you check whether the port is already in use?
 
 async def shown(memory: Memory, user: str, prompts: Iterable[str], folder: Path) -> list[str]:
     """Return what each prompt, the first of its session, puts before the model."""
-    turns = Turns(memory, Waiting.of(folder), user, None, _MAX_TOKENS)
+    context = Context(memory, user, None, _MAX_TOKENS)
     events = [Event("prompt", "UserPromptSubmit", f"{user} {prompt}", prompt) for prompt in prompts]
-    return [await turns.context(event, Session(folder / "none")) for event in events]
+    return [await context.of(event, Session(folder / "none")) for event in events]
 
 
 async def measure(data: Any, folder: Path) -> str:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -47,8 +48,9 @@ log = logging.getLogger(__name__)
 
 # From the end of stdin, or a signal; hosts kill what takes longer.
 _LAST_SECONDS, _LAST_HTTP_SECONDS = 1.8, 1.9
-_HOOK_SECONDS = 2.5  # that a host's user waits at most, at any turn; Codex ends some after three
-_KEEP_SECONDS = 0.5  # of it, once the host has its answer; what is not in the store by then waits
+_KEEP_SECONDS = (
+    0.5  # that a hook takes once its host has the answer; what is not in the store by then waits
+)
 _TEMPLATE_SECONDS = 0.6  # that a start waits for the store
 
 # Below WARNING these log whole messages, and what is wrong in them, with what people said.
@@ -115,7 +117,7 @@ async def open_memory(settings: Settings) -> AsyncGenerator[Memory]:
             in_force,
             model,
             seeing,
-            hooked=settings.hooks,
+            hooked=settings.hooks is not None,
         )
     finally:
         with anyio.CancelScope(shield=True):
@@ -199,15 +201,14 @@ async def revoke_token(settings: Settings, token_id: str) -> bool:
     return revoked
 
 
-def run_hook(settings: Settings, event: Event, max_tokens: int) -> None:
-    """Keep what a host's hook tells of, and print what is worth knowing now; ends the process.
+def run_hook(settings: Settings, event: Event, host: str, max_tokens: int) -> None:
+    """Do what ``answer_hook`` does, and end the process: always with 0.
 
-    Always with 0: to a host everything else is a reason to stop what its user is doing. What can't be kept
-    now waits in a file, and what fails is said on stderr.
+    To a host everything else is a reason to stop what its user is doing.
     """
-    _end_within(_HOOK_SECONDS)
     try:
-        anyio.run(_run_hook, settings, event, max_tokens)
+        hurry = partial(_end_within, _KEEP_SECONDS)
+        anyio.run(answer_hook, settings, event, host, max_tokens, hurry)
     except Exception as error:  # noqa: BLE001 - a host must go on, whatever this program does wrong
         # Some hosts show this to the person: once a session is enough.
         if event.kind == "start" or settings.log_level in ("DEBUG", "INFO"):
@@ -217,39 +218,52 @@ def run_hook(settings: Settings, event: Event, max_tokens: int) -> None:
         os._exit(0)
 
 
-async def _run_hook(settings: Settings, event: Event, max_tokens: int) -> None:
-    from mem1_mcp.hook import events  # no server needs these
-    from mem1_mcp.hook.sessions import Session
-    from mem1_mcp.hook.turns import Turns
+async def answer_hook(
+    settings: Settings, event: Event, host: str, max_tokens: int, hurry: Callable[[], None]
+) -> None:
+    """Write down what a host's hook tells of, print what its model should know now, and keep what waits.
+
+    ``host`` is which, as ``install`` names it. ``hurry`` is called once a host that waits has its answer.
+
+    Raises:
+        OSError: what was said can't be written down; it is not kept.
+        Mem1Error: the store can't be read, or not all could be kept; what waits goes on waiting.
+
+    """
+    from mem1_mcp.hook import events, keeping, sessions  # no server needs these
+    from mem1_mcp.hook.context import Context
     from mem1_mcp.hook.waiting import Waiting
 
-    session = Session.open(settings.memory_dir, event.session)
+    waiting = Waiting.of(settings)
+    unwritten: OSError | None = None
+    try:
+        keeping.note(event, settings, waiting, wall_clock())
+        sessions.note_that_it_ran(settings.memory_dir, host)
+    except OSError as error:
+        unwritten = error  # what is known can be told all the same
+    session = sessions.Session.open(settings.memory_dir, event.session)
     # By words alone: nobody waits for a model at every turn.
     bare = {"embeddings": "none", "llm_model": None, "vl_model": None, "ocr": "none"}
+    bare |= {"profile_template": "general", "hooks": None}
     async with open_memory(settings.model_copy(update=bare)) as memory:
-        waiting = Waiting.of(settings.memory_dir)
-        turns = Turns(memory, waiting, settings.user_id, settings.topic_id, max_tokens)
-        trouble = None
         try:
-            turns.note(event)
-        except OSError as error:
-            trouble = error  # what is known can be told all the same
-        try:
+            context = Context(memory, settings.user_id, settings.topic_id, max_tokens)
+            told = events.answer(event, await context.of(event, session))
             # Bytes: a console's encoding is not the one that hosts read JSON in.
-            sys.stdout.buffer.write(events.answer(event, await turns.context(event, session)).encode())
+            sys.stdout.buffer.write(told.encode())
             sys.stdout.flush()
             session.save()
         finally:
             if event.kind in ("start", "prompt"):
-                _end_within(_KEEP_SECONDS)
+                hurry()
             try:
-                await turns.keep(event.session, session)
+                await keeping.keep(memory, waiting, session.took)
             finally:
                 session.save()
                 if event.kind == "end":
                     session.tidy()
-        if trouble is not None:
-            raise trouble
+    if unwritten is not None:
+        raise unwritten
 
 
 def serve_stdio(settings: Settings) -> None:
@@ -294,15 +308,19 @@ def _without_what_was_sent(record: logging.LogRecord) -> bool:
 
 
 async def _serve_stdio(settings: Settings) -> None:
-    from mem1_mcp.hook.sessions import Session
+    from mem1_mcp.hook import keeping, sessions
+    from mem1_mcp.hook.waiting import Waiting
     from mem1_mcp.server import stdio  # the SDK: a second that other commands save
     from mem1_mcp.server.build import build_server
     from mem1_mcp.server.identity import always
     from mem1_mcp.server.updates import Updates
 
     # Set up, and yet not run: Codex runs no hook before its user trusts it.
-    settings = settings.model_copy(update={"hooks": settings.hooks and Session.any(settings.memory_dir)})
-    async with open_memory(settings) as memory, anyio.create_task_group() as tasks:
+    if settings.hooks and not sessions.has_run(settings.memory_dir, settings.hooks):
+        settings = settings.model_copy(update={"hooks": None})
+    async with open_memory(settings) as opened, anyio.create_task_group() as tasks:
+        # What a hook wrote down and no hook has brought in yet can be forgotten as well.
+        memory = replace(opened, catch_up=partial(keeping.keep, opened, Waiting.of(settings)))
         at_end = partial(_end_within, _LAST_SECONDS)
 
         def stop() -> None:
@@ -328,7 +346,8 @@ async def _serve_http(settings: Settings, asking_for_tokens: bool) -> None:  # n
     from mem1_mcp.server.web import listening
     from mem1_mcp.server.web.application import Application
 
-    async with open_memory(settings) as memory:
+    # Many users, and none of them a host of this machine.
+    async with open_memory(settings.model_copy(update={"hooks": None})) as memory:
         with listening.listen(settings.http_host, settings.http_port) as listener:
             rules = await listening.rules(memory, settings, listener, asking_for_tokens=asking_for_tokens)
             sealing = await listening.sealing(memory)

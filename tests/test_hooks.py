@@ -106,19 +106,22 @@ async def heard_by_a_process(folder: Path, told: TOLD) -> str:
 Hear = Callable[..., Awaitable[str]]
 
 
+def heard_of(given: bytes) -> events.Event | None:
+    """Read what a host sends."""
+    return events.read(events.parse(given))
+
+
 @pytest.fixture
-def hear(
-    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
-) -> Hear:
+def hear(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> Hear:
     """Do what the command does at one event, in this process; return the context."""
-    monkeypatch.setattr(app, "_end_within", lambda _seconds: None)
 
     async def heard(told: TOLD, max_tokens: int = 500, **chosen: Any) -> str:
-        event = events.read(json.dumps(told).encode())
+        event = heard_of(json.dumps(told).encode())
         if event is None:
             return ""
         capsysbinary.readouterr()
-        await app._run_hook(Settings(memory_dir=tmp_path / "memory", **chosen), event, max_tokens)
+        settings = Settings(memory_dir=tmp_path / "memory", **chosen)
+        await app.answer_hook(settings, event, "claude-code", max_tokens, lambda: None)
         return context_in(capsysbinary.readouterr().out)
 
     return heard
@@ -137,7 +140,8 @@ def said_in(folder: Path) -> list[tuple[str, str]]:
 
 
 def waiting_in(folder: Path) -> list[Path]:
-    return Waiting(folder / "memory" / "hook" / "waiting").files()
+    """Return what waits, for whichever store, oldest first."""
+    return sorted((folder / "memory" / "hook" / "waiting").rglob("*.json"))
 
 
 async def change(folder: Path, work: Callable[[Memory], Awaitable[object]]) -> None:
@@ -185,7 +189,7 @@ def lines(context: str) -> list[str]:
 def test_what_each_host_documents_is_read(dialect: type[Dialect]) -> None:
     host = dialect()
     read = [
-        events.read(json.dumps(told).encode())
+        heard_of(json.dumps(told).encode())
         for told in (
             host.start(),
             host.prompt("我对花生过敏 ", "t7"),
@@ -216,7 +220,7 @@ def test_the_spelling_of_vs_code_is_read_and_its_reply_found(tmp_path: Path) -> 
     host = VSCode(transcript=transcript)
 
     start, prompt, reply = (
-        events.read(json.dumps(told).encode())
+        heard_of(json.dumps(told).encode())
         for told in (host.start(), host.prompt("我对花生过敏"), host.reply(None))
     )
 
@@ -230,7 +234,7 @@ def test_the_spelling_of_vs_code_is_read_and_its_reply_found(tmp_path: Path) -> 
 )
 def test_after_all_but_a_resumption_the_model_sees_nothing_of_before(source: str, afresh: bool) -> None:  # noqa: FBT001
     for host in (ClaudeCode(), Codex()):
-        event = events.read(json.dumps(host.start(source)).encode())
+        event = heard_of(json.dumps(host.start(source)).encode())
         assert event is not None
         assert event.afresh is afresh
 
@@ -265,12 +269,12 @@ SAID = {
 
 @pytest.mark.parametrize("prompt", NOT_SAID)
 def test_what_hosts_say_in_a_persons_place_is_not_read(prompt: str) -> None:
-    assert events.read(json.dumps(ClaudeCode().prompt(prompt)).encode()) is None
+    assert heard_of(json.dumps(ClaudeCode().prompt(prompt)).encode()) is None
 
 
 @pytest.mark.parametrize("prompt", SAID)
 def test_what_a_person_said_is_read_without_what_hosts_put_in(prompt: str) -> None:
-    event = events.read(json.dumps(ClaudeCode().prompt(prompt)).encode())
+    event = heard_of(json.dumps(ClaudeCode().prompt(prompt)).encode())
 
     assert event is not None
     assert event.text == SAID[prompt]
@@ -290,7 +294,7 @@ def test_events_that_are_of_no_use_and_helpers_of_the_model_are_passed_over() ->
         host.reply(None),
     ]
 
-    assert [events.read(json.dumps(told).encode()) for told in useless] == [None] * len(useless)
+    assert [heard_of(json.dumps(told).encode()) for told in useless] == [None] * len(useless)
 
 
 @pytest.mark.parametrize(
@@ -755,7 +759,6 @@ async def test_a_wrong_option_ends_well_and_is_told_on_stderr(
         "MEM1_TIMEZONE=Mars/Olympus",
         "MEM1_MEMORY_DIR=here",
         "MEM1_ES_USER=x",
-        "MEM1_PROFILE_TEMPLATE=/none.yaml",
     ],
 )
 async def test_a_wrong_setting_ends_well_and_is_named_on_stderr(tmp_path: Path, setting: str) -> None:
@@ -1060,7 +1063,7 @@ async def test_of_two_hundred_kills_none_costs_what_was_written_down(tmp_path: P
 
 
 async def test_two_hooks_that_bring_the_same_words_in_keep_them_once(tmp_path: Path) -> None:
-    waiting = Waiting(tmp_path / "memory" / "hook" / "waiting")
+    waiting = Waiting.of(Settings(memory_dir=tmp_path / "memory"))
     for number in range(30):
         waiting.add(
             Words(USER, "default", SESSION, "user", f"parcel {number}", 1_800_000_000_000, f"id {number}")
@@ -1079,7 +1082,7 @@ async def test_two_hooks_that_bring_the_same_words_in_keep_them_once(tmp_path: P
 
 
 async def test_a_note_that_cant_be_read_does_not_keep_others_waiting(tmp_path: Path, hear: Hear) -> None:
-    folder = tmp_path / "memory" / "hook" / "waiting"
+    folder = Waiting.of(Settings(memory_dir=tmp_path / "memory")).folder
     folder.mkdir(parents=True)
     for number, text in enumerate(("{", "[]", '{"user": "x"}', "")):
         (folder / f"{number:020}.json").write_text(text, encoding="utf-8")
@@ -1145,13 +1148,13 @@ async def test_beside_hooks_the_model_is_asked_for_facts_and_no_messages(memory:
             tools = (await host.client.list_tools()).tools
         return next(tool.description or "" for tool in tools if tool.name == "remember")
 
-    assert "no messages" in await description(hooks=True)
+    assert "no messages" in await description(hooks="claude-code")
     assert "no messages" not in await description()
 
 
 async def test_the_model_is_told_so_only_where_a_hook_has_run(life: Path, hear: Hear) -> None:
     async def told() -> tuple[str, str]:
-        async with connected(life, MEM1_HOOKS="true") as host:
+        async with connected(life, MEM1_HOOKS="claude-code") as host:
             tools = (await host.client.list_tools()).tools
             instructions = host.client.instructions or ""
         remember = next(tool.description or "" for tool in tools if tool.name == "remember")
@@ -1167,11 +1170,20 @@ async def test_the_model_is_told_so_only_where_a_hook_has_run(life: Path, hear: 
     assert not any(fact in running[1] for fact in FACTS)
 
 
+async def test_what_one_host_runs_is_not_said_of_another(life: Path, hear: Hear) -> None:
+    await hear(ClaudeCode().start())
+
+    async with connected(life, MEM1_HOOKS="codex") as host:
+        tools = (await host.client.list_tools()).tools
+
+    assert "Send the messages" in next(tool.description or "" for tool in tools if tool.name == "remember")
+
+
 async def test_recall_does_not_find_the_question_that_is_being_answered(life: Path, hear: Hear) -> None:
     asked = "What did the stone oven cost, in euros?"
     await hear(ClaudeCode().prompt(asked))
 
-    async with connected(life, MEM1_HOOKS="true") as host:
+    async with connected(life, MEM1_HOOKS="claude-code") as host:
         found = await host.done("recall", query=asked)
 
     texts = [hit["text"] for hit in found["hits"]]

@@ -158,7 +158,7 @@ async def test_the_tools_cost_a_model_little(host: Host) -> None:
 
 
 async def test_beside_hooks_the_tools_cost_no_more(memory: Memory) -> None:
-    async with host_of(memory, hooks=True) as host:
+    async with host_of(memory, hooks="codex") as host:
         remember = (await listed(host))["remember"]
 
     assert tokens_of(remember) <= COSTS["remember"][0]

@@ -21,7 +21,7 @@ from mem1_mcp.cli.install import install
 from mem1_mcp.cli.profile import profile
 from mem1_mcp.cli.tokens import tokens
 from mem1_mcp.errors import ModelError, SettingsError, StoreError
-from mem1_mcp.hook.waiting import Waiting
+from mem1_mcp.hook import waiting as hook_words
 from mem1_mcp.types import Health
 
 if TYPE_CHECKING:
@@ -167,13 +167,13 @@ async def _health(chosen: settings.Settings) -> Health:
 
 def _waiting_told(chosen: settings.Settings) -> Health:
     """Tell of what hooks could not keep yet, and of what the store will never take."""
-    words = Waiting.of(chosen.memory_dir)
-    waiting, refused = words.counts()
+    waiting, refused = hook_words.count(chosen.memory_dir)
     if not waiting and not refused:
         return Health()
     told = f"{waiting} waiting, {refused} refused"
     cure = "a next turn keeps what waits; look at what is refused, and remove it"
-    problem = f"Words of hosts' turns are not in the store ({told}) but in {words.folder}; {cure}."
+    place = hook_words.where(chosen.memory_dir)
+    problem = f"Words of hosts' turns are not in the store ({told}) but in {place}; {cure}."
     return Health((("words of hooks", told),), (problem,))
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
 import threading
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from mem1_mcp.hook import events
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _MAX_TOKENS = 500
-_READING_SECONDS = 3.0  # until a host that leaves standard input open is not waited for
+_SECONDS = 2.8  # that a host's user waits at most, at any turn; Codex ends some after three
 _EXPLANATION = """\
 Keeps what was said at this turn and prints what the model should know, for Claude Code, Codex, Gemini
 CLI, Qwen Code and Cursor. `mem1-mcp install HOST --with-hooks` sets it up; nobody has to call it by hand.
@@ -27,6 +31,9 @@ and is kept at the next turn; `mem1-mcp doctor` counts it.
 
 def run(arguments: list[str]) -> None:
     """Handle one event from standard input; ends the process with 0, whatever comes in."""
+    timer = threading.Timer(_SECONDS, os._exit, [0])
+    timer.daemon = True
+    timer.start()
     try:
         given = _parser().parse_args(arguments)
         event = events.read(_told())
@@ -37,22 +44,22 @@ def run(arguments: list[str]) -> None:
         # What fails is told once, below; without a handler warnings would be told, too.
         logging.getLogger("mem1_mcp").addHandler(logging.NullHandler())
         chosen = settings.load({**os.environ, **dict(given.env)})
-        app.run_hook(chosen, event, given.max_tokens)
+        app.run_hook(chosen, event, given.host, given.max_tokens)
     except argparse.ArgumentError as error:
         sys.stderr.write(f"mem1-mcp hook: {error}\n")
     except Exception as error:  # noqa: BLE001 - a host must go on, whatever comes in here
         sys.stderr.write(f"mem1-mcp hook: nothing was kept. {error}\n")
 
 
-def _told() -> bytes:
-    """Return all of standard input; where that does not end, this process does."""
-    timer = threading.Timer(_READING_SECONDS, os._exit, [0])
-    timer.daemon = True
-    timer.start()
-    try:
-        return sys.stdin.buffer.read()
-    finally:
-        timer.cancel()
+def _told() -> Mapping[str, object]:
+    """Return what a host says, as soon as it is whole: some keep standard input open behind it."""
+    given = b""
+    while read := os.read(sys.stdin.fileno(), 1 << 20):
+        given += read
+        if given.rstrip().endswith(b"}"):
+            with contextlib.suppress(ValueError):
+                return events.parse(given)
+    return events.parse(given)
 
 
 def _is_told_twice(event: events.Event) -> bool:
@@ -79,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="A setting, as the host's configuration of the server has it. May be given several times.",
     )
+    parser.add_argument("--host", default="", help="Which host runs it, as `install` names it.")
     parser.add_argument(
         "--max-tokens",
         type=int,

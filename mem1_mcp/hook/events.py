@@ -39,7 +39,8 @@ _PROMPT = ("prompt",)
 _REPLY = ("last_assistant_message", "prompt_response", "text")
 _TAGS = "hook_context|system-reminder|environment_context|qwen:[a-z-]+"
 # What hosts put into a prompt themselves: among it what a hook gave them.
-_PUT_IN = re.compile(rf"<({_TAGS})\b[^>]*>.*?</\1>\s*", re.DOTALL)
+_PUT_IN = re.compile(rf"<({_TAGS})\b[^<>]{{0,200}}>")
+_MOST_PUT_IN = 100
 # What a host sends in the person's place: news of its own tasks, and its own commands; a path is none.
 _NOT_SAID = re.compile(
     rf"<(?:task-notification|command-|local-command|bash-|{_TAGS})"
@@ -63,17 +64,22 @@ class Event:
     afresh: bool = False
 
 
-def read(given: bytes) -> Event | None:
-    """Read what a host sent; ``None`` where it is of no use here.
+def parse(given: bytes) -> Mapping[str, object]:
+    """Parse what a host sent.
 
     Raises:
-        ValueError: it is no JSON object.
+        ValueError: it is no JSON object, or not all of one.
 
     """
     # Windows PowerShell puts a mark before what it pipes.
     data = json.loads(given.decode("utf-8-sig", errors="replace"))
     if not isinstance(data, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - the reader of the text is a person
+    return data
+
+
+def read(data: Mapping[str, object]) -> Event | None:
+    """Read what a host said; ``None`` where it is of no use here."""
     name = _text(data, _NAME)
     kind = KINDS.get(name)
     # Helpers of the model talk to the model.
@@ -92,8 +98,21 @@ def read(given: bytes) -> Event | None:
 
 def _said(prompt: str) -> str:
     """Return what the person said in a prompt."""
-    text = _PUT_IN.sub("", prompt).strip()
+    text = _without_what_was_put_in(prompt).strip()
     return "" if _NOT_SAID.match(text) else text
+
+
+def _without_what_was_put_in(prompt: str) -> str:
+    # By hand: a pattern from tag to tag takes a time that grows with the square of tags left open.
+    kept, at = [], 0
+    for _ in range(_MOST_PUT_IN):
+        begun = _PUT_IN.search(prompt, at)
+        closing = -1 if begun is None else prompt.find(f"</{begun[1]}>", begun.end())
+        if begun is None or closing < 0:
+            break
+        kept.append(prompt[at : begun.start()])
+        at = prompt.index(">", closing) + 1
+    return "".join((*kept, prompt[at:]))
 
 
 def answer(event: Event, context: str) -> str:

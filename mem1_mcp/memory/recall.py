@@ -10,6 +10,8 @@ from mem1_mcp.memory.lines import Line, at_local, choose, common_topic, write_li
 from mem1_mcp.memory.search import query as queries
 from mem1_mcp.memory.search import ranking
 from mem1_mcp.text.budget import estimate_tokens, snippet
+from mem1_mcp.text.terms import index
+from mem1_mcp.text.traits import only_asks
 from mem1_mcp.types import MAX_POSITION, Profile, conversation_of, place_of
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ _FURTHER = 0.25  # of the best hit's score; what is below counts as no further m
 class Recall:
     """What is asked: ``queries`` are other words for one question; without any, what is newest.
 
-    ``around`` opens one message with its neighbours. ``skip`` passes over what was shown before.
+    ``around`` opens one message with its neighbours. ``skip`` passes over what was shown before. Mere
+    questions of the user from ``unanswered_since`` on match nothing: they may be what is asked.
     """
 
     scope: Scope
@@ -47,6 +50,7 @@ class Recall:
     max_tokens: int = 1500
     around: int | None = None
     skip: int = 0
+    unanswered_since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,7 @@ async def _search(
     ranked = ranking.fuse(rankings)
     shown = ranked[asked.skip : asked.skip + asked.limit]
     found = await store.messages(asked.scope.user, [each.place for each in shown])
+    found = tuple(each for each in found if not _is_asked_now(each, asked.unanswered_since))
     weights = {term: weight for query in prepared for term, weight in query.weights.items()}
     spent = _cost(items) + (estimate_tokens(trouble) + 1 if trouble else 0)
     weak = frozenset(each.place for each in shown if each.weak)
@@ -116,6 +121,12 @@ async def _search(
     return Recalled(
         tuple(items), tuple(hits), max(matches - asked.skip - len(hits), 0), common_topic(found), trouble
     )
+
+
+def _is_asked_now(stored: Stored, since: int | None) -> bool:
+    if since is None or stored.said_at < since or stored.role != "user":
+        return False
+    return only_asks(index(stored.content).traits)
 
 
 async def _profile(store: Store, asked: Recall) -> Profile:

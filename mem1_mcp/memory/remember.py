@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     Known = tuple[Image, ImageFile | None]
 
+DEFAULT_TOPIC = "default"  # of calls that name none
+
 # Hosts send a call again when an answer is late; people say "ok" twice.
 _REPEAT_MS = 120_000
 _REPEAT_CHARS = 20

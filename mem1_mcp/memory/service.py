@@ -18,7 +18,7 @@ from mem1_mcp.protocols import silently
 from mem1_mcp.types import IMAGE_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
     from datetime import tzinfo
 
     from mem1_mcp.memory.forget import Preview
@@ -54,7 +54,8 @@ _SHOWN_SECONDS = 1.0  # between two signs of progress
 class Memory:
     """Everything a host can do with its users' memory. Lives as long as its store.
 
-    Each method is safe under concurrency, within this process and with others on the same store.
+    Each method is safe under concurrency, within this process and with others on the same store. With
+    ``hooked`` a host's hooks hand over what is said; ``catch_up`` brings in what of it waits.
     """
 
     store: Store
@@ -67,6 +68,7 @@ class Memory:
     model: Model | None = None
     seeing: Model | None = None
     hooked: bool = False
+    catch_up: Callable[[], Awaitable[object]] | None = None
 
     async def remember(self, user: str, asked: Remember, progress: Progress = silently) -> Remembered:
         """Keep messages and facts; see ``remember.remember``."""
@@ -88,8 +90,8 @@ class Memory:
         would match itself best.
         """
         now, view = self.clock(), await self.view()
-        if self.hooked and asked.queries and asked.scope.until is None:
-            asked = replace(asked, scope=replace(asked.scope, until=now - _BEING_ANSWERED_MS))
+        if self.hooked:
+            asked = replace(asked, unanswered_since=now - _BEING_ANSWERED_MS)
         return await recall.recall(self.store, self.meaning, asked, now, view, progress)
 
     async def template(self) -> Template:
@@ -241,7 +243,9 @@ class Memory:
         return await self.store.profile(user)
 
     async def preview_forgetting(self, user: str, selection: Selection, skip: int) -> Preview:
-        """Show what would go; see ``forget.preview``."""
+        """Show what would go, of what waits as well; see ``forget.preview``."""
+        if self.catch_up is not None:
+            await self.catch_up()
         return await forget.preview(self.store, user, selection, skip, self.clock(), self.zone)
 
     async def forget(

@@ -13,6 +13,7 @@ from mcp.types import CallToolResult
 
 from mem1_mcp.errors import InvalidRequestError, Mem1Error
 from mem1_mcp.memory.profile.template import GENERAL
+from mem1_mcp.memory.remember import DEFAULT_TOPIC
 from mem1_mcp.server import arguments, requests, wording
 from mem1_mcp.server.asking import Prepared, asking
 from mem1_mcp.server.schemas import tools
@@ -78,7 +79,7 @@ class Tools:
     async def _remember(
         self, of: Identity, asked: arguments.RememberArguments, progress: Progress
     ) -> CallToolResult:
-        request = requests.to_remember(asked, of.topic or "default", self._memory.zone)
+        request = requests.to_remember(asked, of.topic or DEFAULT_TOPIC, self._memory.zone)
         if not of.local:
             requests.refuse_paths(request.images)
         done = await self._memory.remember(of.user, request, progress)

@@ -225,10 +225,10 @@ class Settings(BaseModel):
         description="Put up to 600 characters of the profile into the server's instructions, so "
         "that the model knows its user from the start.",
     )
-    hooks: bool = Field(
-        False,  # noqa: FBT003
-        description="The host hands over each turn by its hooks, as `mem1-mcp install --with-hooks` sets "
-        "up: `remember` then asks its model for facts and images alone.",
+    hooks: str | None = Field(
+        None,
+        description="The host whose hooks hand over each turn, such as `claude-code`; `mem1-mcp install "
+        "--with-hooks` sets it. Once they have run, `remember` asks the model for facts and images alone.",
     )
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda text: str(text).upper())

@@ -91,3 +91,9 @@ def wanted_traits(query: str) -> Trait:
         if pattern.search(query):
             wanted |= trait
     return wanted
+
+
+def only_asks(traits: Trait) -> bool:
+    """Whether a message is a question and little more."""
+    both = Trait.ASKS | Trait.SHORT
+    return traits & both == both

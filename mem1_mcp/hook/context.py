@@ -1,4 +1,4 @@
-"""What is done at an event: the words are kept, and what is worth knowing is put before the model.
+"""What a host's model should know at an event, before it reads on.
 
 At the beginning the profile; with a prompt what matches it well and is not before the model yet. Most
 prompts get nothing: lines that have nothing to do with them would cost more than they are worth.
@@ -6,21 +6,15 @@ prompts get nothing: lines that have nothing to do with them would cost more tha
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mem1_mcp.errors import InvalidRequestError, RequestIdReusedError
-from mem1_mcp.hook.waiting import Words
 from mem1_mcp.memory.language.gate import commands
 from mem1_mcp.memory.lines import on_one_line
 from mem1_mcp.memory.recall import Recall
-from mem1_mcp.memory.remember import Remember, Said
-from mem1_mcp.memory.secrets import mask
 from mem1_mcp.text.budget import estimate_tokens
 from mem1_mcp.text.terms import index
+from mem1_mcp.text.traits import only_asks
 from mem1_mcp.types import Scope, Trait
 
 if TYPE_CHECKING:
@@ -28,7 +22,6 @@ if TYPE_CHECKING:
 
     from mem1_mcp.hook.events import Event
     from mem1_mcp.hook.sessions import Session
-    from mem1_mcp.hook.waiting import Waiting
     from mem1_mcp.memory import Memory
     from mem1_mcp.memory.lines import Line
     from mem1_mcp.memory.profile.portrait import Known
@@ -40,20 +33,18 @@ _SHOWN = 5
 _LAST_NARROW = 0x2E7F  # before the Chinese signs begin
 _ANSWER = 10  # letters, of which a Chinese one counts twice
 _QUESTION = 4000  # characters of a prompt: behind that comes what was pasted
-_PIECE = 200_000  # characters of one message
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
-    """Handles the events of one host; ``topic`` is the configured one, ``max_tokens`` of one answer."""
+class Context:
+    """Looks things up for one host; ``topic`` is the configured one, ``max_tokens`` of one answer."""
 
     memory: Memory
-    waiting: Waiting
     user: str
     topic: str | None
     max_tokens: int
 
-    async def context(self, event: Event, session: Session) -> str:
+    async def of(self, event: Event, session: Session) -> str:
         """Return what to put before the model now; empty for nothing."""
         if event.kind not in ("start", "prompt"):
             return ""
@@ -67,57 +58,6 @@ class Turns:
         left = self.max_tokens - estimate_tokens(known)
         matches = "" if _only_answers(event.text) else await self._matches(event.text, session, left)
         return "\n".join(part for part in (known, matches) if part)
-
-    def note(self, event: Event) -> None:
-        """Write down what was said; ``keep`` brings it into the store.
-
-        Raises:
-            OSError: it can't be written; then nothing of it is kept.
-
-        """
-        keeping = self.memory.keeping
-        if event.kind not in ("prompt", "reply") or (event.kind == "reply" and not keeping.assistant):
-            return
-        # With the host's own id of the turn, words are kept once, however often the host reports them.
-        known = (
-            f"{event.session} {event.turn} {event.kind} {event.text}" if event.turn else uuid.uuid4().hex
-        )
-        text = mask(event.text).text if keeping.masking else event.text
-        # In pieces that a hook has the time to keep, or what waits behind a long text would wait for ever.
-        for part, at in enumerate(range(0, len(text), _PIECE)):
-            self.waiting.add(
-                Words(
-                    self.user,
-                    self.topic or "default",
-                    event.session,
-                    "user" if event.kind == "prompt" else "assistant",
-                    text[at : at + _PIECE],
-                    self.memory.clock(),
-                    f"hook-{hashlib.sha256(f'{part} {known}'.encode(errors='replace')).hexdigest()}",
-                ),
-                part,
-            )
-
-    async def keep(self, session_id: str, session: Session) -> None:
-        """Bring into the store what waits, in the order in which it was said."""
-        for path, words in self.waiting:
-            asked = Remember(
-                topic=words.topic,
-                messages=(Said(words.role, words.text),),
-                said_at=words.said_at,
-                request_id=words.request_id,
-            )
-            try:
-                kept = (await self.memory.remember(words.user, asked)).message_ids
-            except RequestIdReusedError:
-                kept = ()  # by an earlier report of the same words, at another second
-            except InvalidRequestError:
-                self.waiting.give_up(path)
-                raise
-            if words.session == session_id:
-                session.ids.extend(kept)
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
 
     async def _profile(self, session: Session, max_tokens: int) -> str:
         view = await self.memory.view()
@@ -178,5 +118,4 @@ def _only_answers(text: str) -> bool:
 
 def _tells_something(hit: Line) -> bool:
     """Whether a match is a good one, and more than the same question asked before."""
-    only_asks = Trait.ASKS | Trait.SHORT
-    return not hit.weak and (index(hit.text).traits & only_asks) != only_asks
+    return not hit.weak and not only_asks(index(hit.text).traits)
