@@ -10,6 +10,9 @@ run = @printf '\n== %s\n' '$(1)' && $(bin)/$(1)
 LOCAL = not heavy and not elasticsearch and not cluster
 MARKERS = not heavy and not cluster
 
+# A virtual environment holds the path of its folder: in a folder that was moved it is made anew.
+moved := $(shell [ ! -e .venv/.home ] || [ "$$(cat .venv/.home)" = "$(CURDIR)" ] || rm -f .venv/.ready-*)
+
 # Two targets at once would set up one .venv twice.
 .NOTPARALLEL:
 .PHONY: help demo demo-elasticsearch test test-elasticsearch test-cluster test-all check lint cover wheel mcpb conformance bench format clean

@@ -38,7 +38,7 @@ have_uv() { uv pip install --help 2>/dev/null | grep -e --group >/dev/null; }
 made_by_uv() { grep '^uv = ' .venv/pyvenv.cfg >/dev/null 2>&1 && have_uv; }
 
 usable() {
-  [ ! -e "$unfinished" ] && new_enough .venv/bin/python &&
+  [ ! -e "$unfinished" ] && [ "$(cat .venv/.home 2>/dev/null)" = "$PWD" ] && new_enough .venv/bin/python &&
     { made_by_uv || .venv/bin/python -c 'import pip' 2>/dev/null; }
 }
 
@@ -105,6 +105,7 @@ rm -f .venv/.ready-* # or a run that stops half-way would leave make content wit
 if [ "$level" = run ]; then say "Installing mem1-mcp …"; else say "Installing mem1-mcp for $level …"; fi
 install || { say "The installation failed; the reason is above." && exit 1; }
 
+printf '%s\n' "$PWD" >.venv/.home
 touch .venv/.ready-run ".venv/.ready-$level"
 if [ "$level" = dev ]; then touch .venv/.ready-test; fi # dev includes test
 rm "$unfinished"

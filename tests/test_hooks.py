@@ -12,6 +12,7 @@ import random
 import re
 import shutil
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Generator
@@ -28,6 +29,7 @@ from anyio.abc import Process
 
 from mem1_mcp import app
 from mem1_mcp.hook import events
+from mem1_mcp.hook import waiting as waiting_words
 from mem1_mcp.hook.events import Event
 from mem1_mcp.hook.transcripts import last_reply
 from mem1_mcp.hook.waiting import Waiting, Words
@@ -1090,6 +1092,101 @@ async def test_a_note_that_cant_be_read_does_not_keep_others_waiting(tmp_path: P
     await hear(ClaudeCode().prompt("hello"))
 
     assert said_in(tmp_path) == [("user", "hello")]
+    assert waiting_in(tmp_path) == []
+
+
+async def test_one_users_damaged_memory_keeps_no_other_user_waiting(tmp_path: Path) -> None:
+    await hook(tmp_path, ClaudeCode().prompt("first", "1"), "--env", "MEM1_USER_ID=aaa")
+    users_file(tmp_path).write_bytes(b"no database at all" * 500)
+    await hook(tmp_path, ClaudeCode().prompt("second", "2"), "--env", "MEM1_USER_ID=aaa")
+
+    await hook(tmp_path, ClaudeCode().prompt("hello", "3"), "--env", "MEM1_USER_ID=bbb")
+
+    (waits,) = waiting_in(tmp_path)
+    assert "second" in waits.read_text(encoding="utf-8")
+
+
+async def test_what_waits_for_a_cluster_is_not_kept_in_a_file(tmp_path: Path) -> None:
+    dead = ("--env", "MEM1_ES_HOSTS=http://127.0.0.1:9")
+    await hook(tmp_path, ClaudeCode().prompt("for the cluster", "1"), *dead)
+
+    await hook(tmp_path, ClaudeCode().prompt("for the file", "2"))
+
+    assert said_in(tmp_path) == [("user", "for the file")]
+    (waits,) = waiting_in(tmp_path)
+    assert "for the cluster" in waits.read_text(encoding="utf-8")
+
+
+async def test_an_unfinished_note_of_a_hook_that_was_ended_is_brought_in(
+    tmp_path: Path, hear: Hear
+) -> None:
+    waiting = Waiting.of(Settings(memory_dir=tmp_path / "memory"))
+    waiting.add(Words(USER, "default", SESSION, "user", "whole", 1_800_000_000_000, "id"))
+    (path,) = waiting_in(tmp_path)
+    for name, text in (("1", path.read_text(encoding="utf-8")), ("2", '{"user": "de')):
+        left = path.with_suffix(f".{name}.part")
+        left.write_text(text, encoding="utf-8")
+        os.utime(left, (time.time() - 90,) * 2)
+    path.unlink()
+
+    assert waiting_words.count(tmp_path / "memory") == (2, 0)
+    await hear(ClaudeCode().end())
+
+    assert said_in(tmp_path) == [("user", "whole")]
+    assert waiting_words.count(tmp_path / "memory") == (0, 1)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("tag", ["<system-reminder>\n", "<hook_context ", "<qwen:a>"])
+async def test_tags_that_stay_open_cost_no_time(tmp_path: Path, tag: str) -> None:
+    said = f"hello {tag * 20_000}"
+
+    heard = await hook(tmp_path, ClaudeCode().prompt(said))
+
+    assert heard.errors == ""
+    assert "".join(text for _, text in said_in(tmp_path)) == said.strip()
+
+
+async def test_a_long_text_full_of_secrets_is_kept_without_them(tmp_path: Path) -> None:
+    line = "2026-05-20 login token=ghp_{0}abcdefghijklmnopqrstuvwxyz0123 password: hunter{0}22!\n"
+    log = "".join(line.format(number % 10) for number in range(8_000))
+
+    await hook(tmp_path, ClaudeCode().prompt(log, "1"))
+    await hook(tmp_path, ClaudeCode().end())
+
+    kept = "".join(text for _, text in said_in(tmp_path))
+    assert kept.count("2026-05-20 login") == 8_000
+    assert "hunter" not in kept
+    assert "abcdefghijklmnopqrstuvwxyz0123" not in kept
+
+
+async def test_a_host_that_leaves_its_input_open_is_answered(life: Path) -> None:
+    told = json.dumps(ClaudeCode().prompt("What did the stone oven cost?")).encode()
+
+    with anyio.fail_after(20):
+        async with await anyio.open_process(
+            [*COMMAND, "hook"], env=environment_of(life, {}), stderr=subprocess.DEVNULL
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            await process.stdin.send(told + b"\n")
+            context = context_in(await process.stdout.receive())
+            await process.wait()
+
+    assert "9,700 euros" in context
+
+
+async def test_what_waits_is_shown_and_taken_when_everything_is_to_be_forgotten(tmp_path: Path) -> None:
+    waiting = Waiting.of(Settings(memory_dir=tmp_path / "memory"))
+    waiting.add(Words(USER, "default", SESSION, "user", "The gate code is 4711.", 1_800_000_000_000, "id"))
+
+    async with connected(tmp_path) as host:
+        preview = await host.done("forget", everything=True)
+        await host.done("forget", confirm=preview["confirm"])
+    await hook(tmp_path, ClaudeCode().end())
+
+    assert preview["messages"] == 1
+    assert said_in(tmp_path) == []
     assert waiting_in(tmp_path) == []
 
 

@@ -539,6 +539,109 @@ def test_what_a_person_added_to_the_entry_stays(home: Home, host: str) -> None:
     assert servers(host, file)["mem1"] == entry(host, ENV) | extra
 
 
+@pytest.mark.parametrize("again", ["--env=MEM1_USER_ID=mei", "--undo"])
+def test_a_persons_own_hook_beside_ours_stays(home: Home, again: str) -> None:
+    file = home.folder / ".claude" / "settings.json"
+    home.install("claude-code", "--by-file", "--with-hooks")
+    text = jsonc.append(
+        file.read_text(encoding="utf-8"),
+        ("hooks", "Stop", 0, "hooks"),
+        {"type": "command", "command": "notify-send done"},
+    )
+    file.write_text(text, encoding="utf-8")
+
+    home.install("claude-code", "--by-file", again)
+
+    commands = [
+        each["command"]
+        for each in json.loads(file.read_text(encoding="utf-8"))["hooks"]["Stop"][0]["hooks"]
+    ]
+    assert "notify-send done" in commands
+    assert len(commands) == (1 if again == "--undo" else 2)
+
+
+def test_hooks_are_of_one_server_of_a_host(home: Home) -> None:
+    home.install("claude-code", "--by-file", "--with-hooks", "--env", "MEM1_USER_ID=a")
+    hooks = (home.folder / ".claude" / "settings.json").read_bytes()
+
+    home.install("claude-code", "--by-file", "--name", "other", "--env", "MEM1_USER_ID=b")
+    why = home.refused("claude-code", "--by-file", "--name", "other", "--with-hooks")
+    assert "keep what is said for mem1" in why
+    home.install("claude-code", "--by-file", "--name", "other", "--undo")
+
+    assert (home.folder / ".claude" / "settings.json").read_bytes() == hooks
+
+
+def test_a_server_elsewhere_is_refused_while_hooks_keep_here(home: Home) -> None:
+    home.install("claude-code", "--by-file", "--with-hooks")
+    before = home.tree()
+
+    assert "Take the hooks out first" in home.refused("claude-code", "--by-file", "--url", URL)
+
+    assert home.tree() == before
+
+
+def test_hooks_that_somebody_took_out_are_not_counted_on(home: Home) -> None:
+    home.install("claude-code", "--by-file", "--with-hooks")
+    (home.folder / ".claude" / "settings.json").write_text("{}", encoding="utf-8")
+
+    home.install("claude-code", "--by-file")
+
+    assert servers("claude-code", home.file("claude-code"))["mem1"] == entry("claude-code", {})
+
+
+def test_a_hook_is_given_no_variable_of_another_program(home: Home) -> None:
+    text = jsonc.put(
+        "{}", ("mcpServers", "mem1"), {"command": "x", "env": {"OPENAI_API_KEY": "sk-1", **TWO}}
+    )
+    home.has(SAMPLES["claude-code"].path, text)
+
+    home.install("claude-code", "--by-file", "--with-hooks")
+
+    hooks = (home.folder / ".claude" / "settings.json").read_text(encoding="utf-8")
+    assert "OPENAI" not in hooks
+    assert "MEM1_USER_ID" in hooks
+
+
+@posix_only
+def test_a_hosts_command_is_not_run_where_it_would_drop_what_a_person_added(home: Home) -> None:
+    text = jsonc.put("{}", ("mcpServers", "mem1"), {"command": "x", "disabled": True})
+    file = home.has(SAMPLES["claude-code"].path, text)
+    home.program("claude")
+
+    home.install("claude-code", *settings(TWO))
+
+    assert home.calls("claude") == []
+    assert servers("claude-code", file)["mem1"] == entry("claude-code", TWO) | {"disabled": True}
+
+
+def test_the_hint_to_undo_undoes_what_was_done(home: Home) -> None:
+    rules_file = home.folder / "AGENTS.md"
+    told = home.install("claude-code", "--by-file", "--name", "work", "--rules-file", str(rules_file))
+    hint = told.rpartition("mem1-mcp install ")[2].split()
+
+    home.install(*hint, "--by-file")
+
+    assert not rules_file.exists()
+    assert not home.file("claude-code").exists()
+
+
+def test_what_stands_beside_the_entry_is_shown_without_its_values(home: Home) -> None:
+    secret = {
+        "command": "npx",
+        "args": ["--api-key", "hunter22"],
+        "env": {"PAT": "ghp_1", "DB": "postgres://u:pw@h"},
+    }
+    home.has(SAMPLES["cursor"].path, json.dumps({"mcpServers": {"other": secret}}, indent=2))
+    long = json.dumps({"mcpServers": {f"other{number}": secret for number in range(9)}})
+    home.has(SAMPLES["kiro"].path, long)
+
+    told = home.install("cursor") + home.install("kiro")
+
+    for each in ("hunter22", "ghp_1", "u:pw"):
+        assert each not in told
+
+
 def test_hooks_and_rules_follow_the_settings_of_the_server(home: Home) -> None:
     home.install("claude-code", "--by-file", "--with-hooks", "--with-rules")
 
@@ -547,7 +650,7 @@ def test_hooks_and_rules_follow_the_settings_of_the_server(home: Home) -> None:
     hooks = (home.folder / ".claude" / "settings.json").read_text(encoding="utf-8")
     assert "MEM1_USER_ID=mei" in hooks
     assert servers("claude-code", home.file("claude-code"))["mem1"]["env"] == {
-        "MEM1_HOOKS": "true",
+        "MEM1_HOOKS": "claude-code",
         "MEM1_USER_ID": "mei",
     }
     rules = (home.folder / ".claude" / "CLAUDE.md").read_text(encoding="utf-8")
@@ -841,7 +944,7 @@ def test_what_can_not_be_meant_is_refused_before_anything_is_done(
 def test_a_host_that_is_not_known_is_refused_with_those_that_are(home: Home) -> None:
     told = home.refused("emacs")
 
-    assert "There is no host emacs here" in told
+    assert "mem1-mcp knows no host emacs" in told
     assert all(host in told for host in HOSTS)
     assert "mem1-mcp config" in told
 
@@ -886,7 +989,7 @@ async def test_a_process_of_its_own_does_the_same(home: Home) -> None:
     assert (code, refused, nothing) == (0, 1, "")
     assert "Cursor has mem1 now" in told
     assert servers("cursor", file)["mem1"] == entry("cursor", {})
-    assert errors.startswith("mem1-mcp: There is no host emacs here")
+    assert errors.startswith("mem1-mcp: mem1-mcp knows no host emacs")
 
 
 # --- secrets
@@ -1187,7 +1290,7 @@ def test_what_can_not_be_done_is_found_before_the_command_is_run(home: Home) -> 
 @pytest.mark.parametrize("host", ["gemini-cli", "qwen-code"])
 def test_a_command_for_the_server_and_a_file_for_its_hooks_go_together(home: Home, host: str) -> None:
     home.has_sample(host)
-    env = {"MEM1_HOOKS": "true"}
+    env = {"MEM1_HOOKS": host}
     will_write(home, host, env)
 
     home.install(host, "--with-hooks")
@@ -1203,7 +1306,7 @@ def test_a_command_for_the_server_and_a_file_for_its_hooks_go_together(home: Hom
 def test_the_first_state_of_a_file_stays_the_one_that_is_kept(home: Home) -> None:
     file = home.has_sample("gemini-cli")
     home.install("gemini-cli", "--by-file")
-    will_write(home, "gemini-cli", {"MEM1_HOOKS": "true"})
+    will_write(home, "gemini-cli", {"MEM1_HOOKS": "gemini-cli"})
 
     home.install("gemini-cli", "--with-hooks")
 
@@ -1293,7 +1396,7 @@ def test_hooks_stand_at_each_event_and_those_of_others_stay(home: Home, host: st
     for event, elements in before["hooks"].items():
         assert after["hooks"][event][: len(elements)] == elements
     assert is_within(HOOKS[host].text, file.read_bytes().decode())
-    assert servers(host, home.file(host))["mem1"] == entry(host, {**TWO, "MEM1_HOOKS": "true"})
+    assert servers(host, home.file(host))["mem1"] == entry(host, {**TWO, "MEM1_HOOKS": host})
 
 
 @with_hooks
@@ -1306,7 +1409,7 @@ def test_a_hook_is_given_its_time_in_the_host_s_unit_and_the_settings_it_needs(
     hooks = own_hooks(said(file.read_text(encoding="utf-8")))
     (command,) = hooks[EVENTS.get(host, CLAUDE_EVENTS)[-1]]
     ((ended,),) = [each for event, each in hooks.items() if event.lower() == "sessionend"]
-    line = f"{COMMAND} hook --env 'MEM1_TOPIC_ID=tea shop' --env MEM1_USER_ID=li"
+    line = f"{COMMAND} hook --host {host} --env 'MEM1_TOPIC_ID=tea shop' --env MEM1_USER_ID=li"
     shape: dict[str, Any] = {
         "command": line,
         "timeout": 10_000 if host in {"gemini-cli", "qwen-code"} else 10,
@@ -1433,7 +1536,7 @@ def test_a_shell_runs_the_hook_whatever_its_folder_is_called(home: Home, host: s
     line = elements[-1].get("hooks", elements[-1:])[0]["command"]
     subprocess.run(["sh", "-c", line], check=True)  # noqa: S603, S607 - as hosts do
     (call,) = (installed / "mem1-mcp.log").read_text(encoding="utf-8").splitlines()
-    assert json.loads(call) == ["hook", "--env", 'MEM1_TOPIC_ID=it\'s "mine" $1']
+    assert json.loads(call) == ["hook", "--host", host, "--env", 'MEM1_TOPIC_ID=it\'s "mine" $1']
     take_out(what)
     assert (home.folder / HOOKS[host].path).read_bytes().decode() == HOOKS[host].text
 
@@ -1599,7 +1702,7 @@ def test_trae_of_china_is_found(home: Home) -> None:
 
 @pytest.mark.parametrize("host", ["claude-code", "codex", "gemini-cli", "qwen-code", "cursor"])
 def test_hooks_of_windows_are_written_for_what_runs_them_there(home: Home, host: str) -> None:
-    words = ["hook", "--env", "MEM1_TOPIC_ID=it's"]
+    words = ["hook", "--host", host, "--env", "MEM1_TOPIC_ID=it's"]
     what = Installing(HOSTS[host], Server("mem1", EXE, {"MEM1_TOPIC_ID": "it's"}), windows(home))
     home.has(HOOKS[host].path, HOOKS[host].text)
 
@@ -1607,9 +1710,9 @@ def test_hooks_of_windows_are_written_for_what_runs_them_there(home: Home, host:
     put(what, hooks=True)
 
     ours = own_hooks(said((home.folder / HOOKS[host].path).read_bytes().decode()))
-    powershell = f"& '{EXE}' 'hook' '--env' 'MEM1_TOPIC_ID=it''s'"
+    powershell = f"& '{EXE}' 'hook' '--host' '{host}' '--env' 'MEM1_TOPIC_ID=it''s'"
     # A caret is all that cmd reads as it is meant when Codex hands it a line.
-    cmd = r"C:\Users\李伟\My^ Apps^ ^(1^)\mem1-mcp.exe hook --env MEM1_TOPIC_ID=it's"
+    cmd = r"C:\Users\李伟\My^ Apps^ ^(1^)\mem1-mcp.exe hook --host codex --env MEM1_TOPIC_ID=it's"
     for commands in ours.values():
         (command,) = commands
         if host == "claude-code":

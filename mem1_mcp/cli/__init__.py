@@ -37,6 +37,11 @@ def main() -> None:
 
             hook.run(arguments[1:])
             return
+        if sys.stdin is not None and sys.stdin.isatty():
+            sys.stderr.write(
+                "mem1-mcp waits for a host on standard input. Hosts start it themselves: see `mem1-mcp "
+                "install`. Ctrl+C ends it.\n"
+            )
         from mem1_mcp import app, settings  # --version needs neither
 
         app.serve_stdio(settings.load())

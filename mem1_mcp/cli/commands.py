@@ -221,7 +221,9 @@ async def _answers(what: str, model: Model) -> Health:
 
 
 def _settings_table(chosen: settings.Settings) -> Table:
-    table = Table("setting", "value", "from", title="Settings", title_justify="left")
+    table = Table("setting", title="Settings", title_justify="left")
+    table.add_column("value", overflow="fold")  # paths are there to be copied
+    table.add_column("from")
     given = chosen.set_by_environment
     for name in settings.Settings.model_fields:
         value = getattr(chosen, name)
@@ -238,7 +240,8 @@ def _settings_table(chosen: settings.Settings) -> Table:
 
 
 def _facts_table(health: Health) -> Table:
-    table = Table("what", "value", title="State", title_justify="left")
+    table = Table("what", title="State", title_justify="left")
+    table.add_column("value", overflow="fold")
     table.add_row("mem1-mcp", version("mem1-mcp"))
     table.add_row("Python", f"{platform.python_version()} on {platform.system()}")
     table.add_row("MCP SDK", version("mcp"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -14,6 +15,13 @@ def command_path() -> str:
     if beside.exists():
         return str(beside)
     return shutil.which("mem1-mcp") or str(Path(sys.argv[0]).resolve())
+
+
+def typed_command() -> str:
+    """Return what a person types to run this program: its name, or its path where the name finds none."""
+    path = command_path()
+    found = shutil.which("mem1-mcp")
+    return "mem1-mcp" if found and Path(found).resolve() == Path(path).resolve() else shlex.quote(path)
 
 
 def http_configuration(url: str, token: str) -> str:

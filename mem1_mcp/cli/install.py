@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from mem1_mcp import settings
-from mem1_mcp.cli.configuration import command_path
+from mem1_mcp.cli.configuration import command_path, typed_command
 from mem1_mcp.cli.hosts import installing, rules
-from mem1_mcp.cli.hosts.catalogue import HOSTS, Machine, is_there
+from mem1_mcp.cli.hosts.catalogue import HOSTS, Machine
 from mem1_mcp.cli.hosts.installing import Installing, Wanted
 from mem1_mcp.cli.hosts.server import Server, concealed, concealed_line
 from mem1_mcp.errors import InvalidRequestError, SettingsError
@@ -26,6 +28,13 @@ if TYPE_CHECKING:
     from mem1_mcp.cli.hosts.catalogue import Host
     from mem1_mcp.cli.hosts.changes import Change
 
+_DEFAULT_NAME = "mem1"
+_ELSEWHERE = (
+    "a server that runs already has settings of its own, and hooks keep what is said in the memory of this "
+    "machine."
+)
+_LONG_LINE = 300  # of a file that a program wrote, on one line
+_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?')
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _EXPLANATION = """Add this server to a host: Claude Desktop, Claude Code, Cursor, VS Code, Codex and others.
 
@@ -54,15 +63,14 @@ def install(  # noqa: PLR0913, PLR0917 - options, each by its name
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE",
-            help="A setting for this host's server; may be given again. Others that it has stay; `NAME=` "
-            "takes one out.",
+            help="A setting for this server; may be given again. Others stay; `NAME=` takes one out.",
         ),
     ] = None,
     url: Annotated[
         str | None, typer.Option(help="Connect to a server that runs already, such as …/mcp.")
     ] = None,
     token: Annotated[str | None, typer.Option(help="Its token (`mem1-mcp token create`).")] = None,
-    name: Annotated[str, typer.Option(help="What the host calls it.")] = "mem1",
+    name: Annotated[str, typer.Option(help="What the host calls it.")] = _DEFAULT_NAME,
     with_hooks: Annotated[
         bool,
         typer.Option(
@@ -93,8 +101,9 @@ def install(  # noqa: PLR0913, PLR0917 - options, each by its name
     if host is None:
         _list(machine, name)
         return
-    server = _server(name, env or [], url, token, hooks=with_hooks)
-    what = Installing(_host(host), server, machine)
+    chosen = _host(host)
+    server = _server(name, env or [], url, token, chosen.id if with_hooks else None)
+    what = Installing(chosen, server, machine)
     wanted = Wanted(with_hooks, with_rules, rules_file)
     if link:
         if what.host.link is None:
@@ -115,7 +124,10 @@ install.__doc__ = _EXPLANATION.format(how=_HOW)
 
 def _install(what: Installing, wanted: Wanted, *, by_file: bool, dry_run: bool) -> None:
     # What was set up before is brought up to date with the server.
-    wanted = replace(wanted, hooks=wanted.hooks or what.has_hooks(), rules=wanted.rules or what.has_rules())
+    hooks = wanted.hooks or (what.has_hooks() and not what.hooked_by())
+    if hooks and what.server.url is not None:
+        raise InvalidRequestError(f"--url: {_ELSEWHERE} Take the hooks out first: --undo.")
+    wanted = replace(wanted, hooks=hooks, rules=wanted.rules or what.has_rules())
     lines = [] if by_file or what.is_current() else what.own_commands()
     # Whatever can't be done is found before anything is.
     planned = what.changes(wanted, with_server=not lines)
@@ -135,15 +147,28 @@ def _install(what: Installing, wanted: Wanted, *, by_file: bool, dry_run: bool) 
     _make(planned)
     title = what.host.title
     if not lines and all(change.is_none for change in planned):
-        typer.echo(f"{title} has it already; nothing was changed.")
-    else:
-        typer.echo(f"\n{title} has {what.server.name} now. {what.host.afterwards}")
+        typer.echo(
+            f"{title} has it already; nothing was changed. Where its tools don't show up, restart it."
+        )
+        return
+    typer.echo(f"\n{title} has {what.server.name} now. {what.host.afterwards}")
+    if not what.is_here():
+        typer.echo(f"{title} was not found on this machine; the entry waits for it.")
+    for told in settings.unknown_names(what.server.env):
+        typer.echo(f"In the host's settings: {told}. `--env NAME=` takes one out.", err=True)
     if wanted.hooks and what.host.hooks and what.host.hooks.afterwards:
         typer.echo(what.host.hooks.afterwards)
     typer.echo(
-        'Then say "Remember that I take my coffee with oat milk", open a new chat, and ask. To take it '
-        f"out again: mem1-mcp install {what.host.id} --undo"
+        "Then say “Remember that I take my coffee with oat milk” or “记住，我的咖啡要加燕麦奶”, open a new "
+        "chat, and ask; where the host asks first, allow remember and recall. To take it out again: "
+        f"{_undoing(what, wanted)}"
     )
+
+
+def _undoing(what: Installing, wanted: Wanted) -> str:
+    name = "" if what.server.name == _DEFAULT_NAME else f" --name {what.server.name}"
+    rules_file = "" if wanted.rules_file is None else f" --rules-file {shlex.quote(str(wanted.rules_file))}"
+    return f"{typed_command()} install {what.host.id}{name}{rules_file} --undo"
 
 
 def _undo(what: Installing, rules_file: Path | None, *, by_file: bool, dry_run: bool) -> None:
@@ -162,9 +187,11 @@ def _undo(what: Installing, rules_file: Path | None, *, by_file: bool, dry_run: 
         planned = what.removals(rules_file)
         _tell(what.server, (), planned)
     _make(planned)
+    for copy in (change.copy for change in planned if change.copy.exists()):
+        typer.echo(f"As the file was before, it is still at {copy}; remove that when you need it no more.")
     typer.echo(
-        f"\n{what.host.title} has {what.server.name} no more. The memory is untouched: `mem1-mcp doctor` "
-        "says where it lies."
+        f"\n{what.host.title} has {what.server.name} no more. The memory is untouched: "
+        f"`{typed_command()} doctor` says where it lies."
     )
 
 
@@ -184,27 +211,45 @@ def _tell(server: Server, lines: Sequence[Sequence[str]], planned: Sequence[Chan
     for line in lines:
         typer.echo(f"$ {concealed_line(line, server)}")
     for change in planned:
-        for line in concealed(change.diff(), server).splitlines():
+        for line in _without_others(concealed(change.diff(), server).splitlines()):
             colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
             typer.secho(line, fg=colour)
 
 
+def _without_others(diff: Sequence[str]) -> list[str]:
+    """Leave out of a diff what it says of other servers: their values may be secrets."""
+    removed, added = ({line[1:].rstrip(", ") for line in diff[2:] if line[0] == sign} for sign in "-+")
+    shown = []
+    for line in diff:
+        if len(line) > _LONG_LINE:
+            line = f"{line[0]} … a line of {len(line)} characters, with the entry in it"  # noqa: PLW2901
+        elif line[0] == " " or line[1:].rstrip(", ") in removed & added:
+            line = _TEXT.sub(lambda text: text[0] if text[1] else '"…"', line)  # noqa: PLW2901
+        shown.append(line)
+    return shown
+
+
 def _host(named: str) -> Host:
-    found = HOSTS.get(named.lower())
-    if found is None:
-        raise InvalidRequestError(
-            f"There is no host {named} here. Known are {', '.join(HOSTS)}. For any other, paste what "
-            "`mem1-mcp config` prints into its list of MCP servers."
-        )
-    return found
+    plain = re.sub(r"[\s_]+", "-", named.strip().lower())
+    if plain in HOSTS:
+        return HOSTS[plain]
+    near = difflib.get_close_matches(
+        plain, [*HOSTS, *(each.replace("-", "") for each in HOSTS)], cutoff=0.5
+    )
+    names = [each for each in HOSTS if each in near or each.replace("-", "") in near or plain in each]
+    guess = f" Did you mean {' or '.join(names)}?" if names else ""
+    raise InvalidRequestError(
+        f"mem1-mcp knows no host {named}.{guess} Known are {', '.join(HOSTS)}. Any other takes what "
+        f"`{typed_command()} config` prints, in its list of MCP servers."
+    )
 
 
-def _server(name: str, env: Sequence[str], url: str | None, token: str | None, *, hooks: bool) -> Server:
+def _server(name: str, env: Sequence[str], url: str | None, token: str | None, hooks: str | None) -> Server:
     pairs: dict[str, str] = {}
     for each in env:
         key, sign, value = each.partition("=")
         if not sign:
-            raise InvalidRequestError(f"--env: write NAME=VALUE; there is no = behind {key.split()[0]!r}.")
+            raise InvalidRequestError("--env: write NAME=VALUE, with the = between.")
         pairs[key] = value
     if not _NAME.fullmatch(name):
         raise InvalidRequestError(
@@ -215,34 +260,31 @@ def _server(name: str, env: Sequence[str], url: str | None, token: str | None, *
     if url is None and token is not None:
         raise InvalidRequestError("--token goes with --url.")
     if url is not None and (pairs or hooks):
-        raise InvalidRequestError(
-            "--url: a server that runs already has settings of its own, and hooks keep what is said in the "
-            "memory of this machine. Leave out --env and --with-hooks, or --url."
-        )
-    if unknown := settings.unknown_names(pairs) or [
-        key for key in pairs if not key.startswith(settings.PREFIX)
-    ]:
-        raise SettingsError(f"--env: {'; '.join(unknown)}. docs/settings.md lists them all.")
+        raise InvalidRequestError(f"--url: {_ELSEWHERE} Leave out --env and --with-hooks, or --url.")
+    given = {key: value for key, value in pairs.items() if value}
+    foreign = [f"{key} is no setting" for key in given if not key.startswith(settings.PREFIX)]
+    if unknown := settings.unknown_names(given) or foreign:
+        raise SettingsError(f"--env: {'; '.join(unknown)} (docs/settings.md lists them all).")
     settings.load({**os.environ, **pairs})
     if hooks:
-        pairs = {**pairs, "MEM1_HOOKS": "true"}
+        pairs = {**pairs, "MEM1_HOOKS": hooks}
     return Server(name, command_path(), pairs, url, token)
 
 
 def _list(machine: Machine, name: str) -> None:
-    table = Table("host", "here", "has it", "hooks", "rules")
+    table = Table()
+    table.add_column("host", no_wrap=True)
+    for heading in ("here", "has it", "hooks", "rules"):
+        table.add_column(heading)
     table.add_column("file", overflow="fold")  # to be copied
     server = Server(name, command_path())
     for host in HOSTS.values():
         what = Installing(host, server, machine)
         files = host.files(machine)
-        here = any(
-            is_there(file) or (is_there(file.parent) and file.parent != machine.home) for file in files
-        )
         hooks = "–" if host.hooks is None else "yes" if what.has_hooks() else "can"
         ruled = "–" if host.rules is None else "yes" if what.has_rules() else "can"
-        marks = ["yes" if each else "" for each in (here, what.is_there())]
+        marks = ["yes" if what.is_here() else "", what.standing()]
         shown = [str(file).replace(str(machine.home), "~", 1) for file in files]
         table.add_row(host.id, *marks, hooks, ruled, "\n".join(shown))
     Console(markup=False).print(table)
-    typer.echo("Add it to one with `mem1-mcp install HOST`; `--help` says what else there is.")
+    typer.echo(f"Add it to one with `{typed_command()} install HOST`; `--help` says what else there is.")

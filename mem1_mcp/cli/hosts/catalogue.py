@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mem1_mcp.cli.hosts import own_commands
-from mem1_mcp.cli.hosts.server import Entry, Server, Shell, cursor_link, plain, typed, vscode_link
+from mem1_mcp.cli.hosts.server import Entry, Server, Shell, cursor_link, in_words, plain, typed, vscode_link
 
 Files = Callable[["Machine"], Sequence[Path]]
 Find = Callable[["Machine"], Path]
@@ -68,7 +68,7 @@ class Host:
     """One host. ``key`` is where its servers stand in its ``files``, ``entry`` how it writes one.
 
     ``own`` is its own command for that, ``rules`` the file its model reads in every chat, ``link`` adds
-    one by a click. ``afterwards`` says what a person has to do then.
+    one by a click; ``rules_front`` begins a new file of rules. ``afterwards`` is what a person does then.
     """
 
     id: str
@@ -82,6 +82,7 @@ class Host:
     hooks: Hooks | None = None
     rules: Find | None = None
     link: Callable[[Server], str] | None = None
+    rules_front: str = ""
 
 
 def is_there(path: Path) -> bool:
@@ -190,6 +191,7 @@ HOSTS: Mapping[str, Host] = {
             own=own_commands.CODE,
             link=vscode_link,
             rules=lambda machine: _code(machine) / "prompts" / "mem1-mcp.instructions.md",
+            rules_front='---\napplyTo: "**"\n---\n',  # without it VS Code leaves the file out
         ),
         Host(
             "windsurf",
@@ -259,7 +261,7 @@ HOSTS: Mapping[str, Host] = {
             _opencode,
             "Start it again.",
             key="mcp",
-            entry=own_commands.opencode_entry,
+            entry=in_words,
             rules=lambda machine: _opencode(machine)[0].with_name("AGENTS.md"),
         ),
         Host(

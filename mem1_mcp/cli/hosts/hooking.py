@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mem1_mcp.cli.hosts.changes import Edit
     from mem1_mcp.cli.hosts.server import Server, Shape
 
+    Place = tuple[jsonc.Step, ...]
+
 # The program itself ends after three.
 _SECONDS, _LAST_SECONDS = 10, 3  # Codex grants a session's end no more
 _OWN = re.compile(r"(?:^|[\\/])mem1-mcp(?:\.exe)?$")
@@ -28,6 +30,7 @@ _OWN = re.compile(r"(?:^|[\\/])mem1-mcp(?:\.exe)?$")
 class HooksPart:
     """The command at each event of a host; see ``changes.Part``."""
 
+    host: str
     hooks: Hooks
     server: Server
     machine: Machine
@@ -38,15 +41,15 @@ class HooksPart:
         return self.hooks.file(self.machine)
 
     def put(self, text: str) -> str:
-        """Put the command at each event, in the place of earlier ones."""
+        """Put the command at each event, in the place of an earlier one."""
         text = self._begun(text)
         for event in self.hooks.events:
-            written = _entry(event, self.hooks, self.server, self.machine)
-            there = [number for name, number in _ours(text) if name == event]
+            command = self._command(event)
+            there = [path for path in _ours(text) if path[1] == event]
             if there:
-                text = jsonc.put(text, ("hooks", event, there[0]), written)
+                text = jsonc.put(text, there[0], command)
             else:
-                text = jsonc.append(text, ("hooks", event), written)
+                text = jsonc.append(text, ("hooks", event), command if self.hooks.flat else _group(command))
         return text
 
     def is_in(self, text: str) -> bool:
@@ -57,30 +60,42 @@ class HooksPart:
             return False
 
     def drop(self, text: str) -> str:
-        """Take the command out, and the lists that are empty then."""
-        events = _ours(text)
-        for event, number in reversed(events):
-            text = jsonc.drop(text, ("hooks", event, number))
-        for event in dict.fromkeys(event for event, _ in events):
-            if not _listed(text).get(event):
-                text = jsonc.drop(text, ("hooks", event))
-        return jsonc.drop(text, ("hooks",)) if events and not _listed(text) else text
+        """Take the command out, and the groups and lists that are empty then."""
+        ours = _ours(text)
+        for path in reversed(ours):
+            text = jsonc.drop(text, path)
+            for parent in (path[:3], path[:2], path[:1]):
+                if _is_empty(_at(jsonc.read(text), parent)):
+                    text = jsonc.drop(text, parent)
+        return text
 
     def again(self, text: str) -> Edit:
         """Return what puts the same commands at the same events."""
-        listed = _listed(text)
-        commands = []
-        for event, number in _ours(text):
-            elements = listed[event]
-            commands.append((event, elements[number] if isinstance(elements, list) else None))
+        said = jsonc.read(text)
+        elements = []
+        for path in _ours(text):
+            element = _at(said, path[:3])
+            shared = len(path) > 3 and len(_inner(element)) > 1  # noqa: PLR2004 - a command in a group
+            elements.append((path[:2], _group(_at(said, path)) if shared else element))
 
         def put(other: str) -> str:
             other = self._begun(other)
-            for event, command in commands:
-                other = jsonc.append(other, ("hooks", event), command)
+            for where, element in elements:
+                other = jsonc.append(other, where, element)
             return other
 
         return put
+
+    def _command(self, event: str) -> Shape:
+        command: Shape = {} if self.hooks.flat else {"type": "command"}
+        shell = self.hooks.windows if self.machine.platform == "win32" else "sh"
+        if shell is None:
+            words = hook_words(self.server, self.host)
+            command |= {"command": words[0], "args": words[1:]}
+        else:
+            command |= {"command": hook_line(self.server, self.host, shell)}
+        seconds = _LAST_SECONDS if event.lower() == "sessionend" else _SECONDS
+        return command | {"timeout": seconds * 1000 if self.hooks.milliseconds else seconds}
 
     def _begun(self, text: str) -> str:
         said = jsonc.read(text) if self.hooks.flat else None
@@ -88,45 +103,46 @@ class HooksPart:
         return jsonc.put(text, ("version",), 1) if lacks else text
 
 
-def _entry(event: str, hooks: Hooks, server: Server, machine: Machine) -> Shape:
-    command: Shape = {"type": "command"}
-    shell = hooks.windows if machine.platform == "win32" else "sh"
-    if shell is None:
-        words = hook_words(server)
-        command |= {"command": words[0], "args": words[1:]}
-    else:
-        command |= {"command": hook_line(server, shell)}
-    seconds = _LAST_SECONDS if event.lower() == "sessionend" else _SECONDS
-    command |= {"timeout": seconds * 1000 if hooks.milliseconds else seconds}
-    if hooks.flat:
-        command.pop("type")
-        return command
+def _group(command: object) -> Shape:
     return {"hooks": [command]}
 
 
-def _listed(text: str) -> dict[str, object]:
-    said = jsonc.read(text)
-    hooks = said.get("hooks") if isinstance(said, dict) else None
-    return hooks if isinstance(hooks, dict) else {}
+def _inner(element: object) -> list[object]:
+    """Return the commands of a group; none of what is no group."""
+    inner = element.get("hooks") if isinstance(element, dict) else None
+    return inner if isinstance(inner, list) else []
 
 
-def _ours(text: str) -> list[tuple[str, int]]:
-    """Return events, and which of their elements run this program."""
-    return [
-        (event, number)
-        for event, elements in _listed(text).items()
-        if isinstance(elements, list)
-        for number, element in enumerate(elements)
-        if _runs_this(element)
-    ]
+def _at(said: object, path: Place) -> object:
+    for step in path:
+        if isinstance(said, dict):
+            said = said.get(step)
+        elif isinstance(said, list) and isinstance(step, int) and step < len(said):
+            said = said[step]
+        else:
+            return None
+    return said
+
+
+def _is_empty(said: object) -> bool:
+    return said in ({}, []) or (isinstance(said, dict) and said.get("hooks") == [])
+
+
+def _ours(text: str) -> list[Place]:
+    """Return where this program's commands stand: in an event's list, or in a group of it."""
+    listed = _at(jsonc.read(text), ("hooks",))
+    found: list[Place] = []
+    for event, elements in listed.items() if isinstance(listed, dict) else ():
+        for number, element in enumerate(elements if isinstance(elements, list) else ()):
+            place = ("hooks", event, number)
+            found += [place] if _runs_this(element) else []
+            found += [(*place, "hooks", at) for at, each in enumerate(_inner(element)) if _runs_this(each)]
+    return found
 
 
 def _runs_this(element: object) -> bool:
     if not isinstance(element, dict):
         return False
-    inner = element.get("hooks")
-    if isinstance(inner, list):
-        return any(_runs_this(each) for each in inner)
     command, arguments = element.get("command"), element.get("args")
     if not isinstance(command, str):
         return False

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from mem1_mcp.cli.hosts import changes, jsonc, rules, toml
+from mem1_mcp.cli.hosts.catalogue import is_there
 from mem1_mcp.cli.hosts.hooking import HooksPart
 from mem1_mcp.cli.hosts.own_commands import can_be_run
 from mem1_mcp.cli.hosts.server import concealed
@@ -30,7 +31,6 @@ _OURS = frozenset(
     "type command args env environment url serverUrl httpUrl headers http_headers "
     "bearer_token_env_var".split()
 )
-_FRONT = '---\napplyTo: "**"\n---\n'  # without it VS Code leaves instructions out
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,20 @@ class ServerPart:
         found = self.found(_text(self.file))
         named = [found.get(name) for name in ("env", "environment")] if isinstance(found, dict) else []
         return {key: str(each) for env in named if isinstance(env, dict) for key, each in env.items()}
+
+    def has_additions(self) -> bool:
+        """Whether the file's server has what this program does not write."""
+        return bool(self._added(_text(self.file)))
+
+    def others_with_hooks(self) -> list[str]:
+        """Return the names of other servers in the file that were set up with hooks."""
+        try:
+            said = toml.read(_text(self.file)) if self.host.toml else jsonc.read(_text(self.file))
+        except InvalidRequestError:
+            return []
+        servers = said.get(self.host.key) if isinstance(said, dict) else None
+        names = [name for name in servers if name != self.name] if isinstance(servers, dict) else []
+        return [name for name in names if "MEM1_HOOKS" in replace(self, name=name).settings()]
 
     def _added(self, text: str) -> Shape:
         """Return what a person, or the host, has added to the entry, such as that it is switched off."""
@@ -139,6 +153,8 @@ class Installing:
         settings: dict[str, str] = {}
         for part in self.servers():
             settings |= part.settings()
+        if not self.has_hooks():
+            settings.pop("MEM1_HOOKS", None)  # somebody took the hooks out
         settings = {name: each for name, each in {**settings, **self.server.env}.items() if each}
         return replace(self, server=replace(self.server, env=settings))
 
@@ -162,6 +178,25 @@ class Installing:
         """Whether the host has the server as it is wanted."""
         return all(part.is_current(_text(part.file)) for part in self.servers())
 
+    def is_here(self) -> bool:
+        """Whether the host seems to be on this machine."""
+        files = self.host.files(self.machine)
+        homes = [file if file.parent == self.machine.home else file.parent for file in files]
+        return self._program() is not None or any(is_there(each) for each in homes)
+
+    def standing(self) -> str:
+        """Say in a word how the server stands in the host: not, well, or with its command gone."""
+        for part in self.servers():
+            found = part.found(_text(part.file))
+            command = found.get("command") if isinstance(found, dict) else None
+            program = command[0] if isinstance(command, list) and command else command
+            if (
+                isinstance(program, str)
+                and shutil.which(program, path=self.machine.environ.get("PATH")) is None
+            ):
+                return "broken"
+        return "yes" if self.is_there() else ""
+
     def has_hooks(self) -> bool:
         """Whether the host's hooks are set up."""
         return self.host.hooks is not None and self._hooks().is_in(_text(self._hooks().file))
@@ -178,6 +213,8 @@ class Installing:
         line = own.add(self.server) if own else None
         if own is None or program is None or line is None or not can_be_run(program, line):
             return []
+        if any(part.has_additions() for part in self.servers()):
+            return []  # the host's command would drop them
         remove = None if own.replaces or not self.is_there() else own.remove(self.server.name)
         if remove and not can_be_run(program, remove):
             return []
@@ -194,6 +231,11 @@ class Installing:
         """Plan what is to be put into files."""
         parts: list[Part] = [*self.servers()] if with_server else []
         if wanted.hooks:
+            if others := self.hooked_by():
+                raise InvalidRequestError(
+                    f"--with-hooks: the hooks of {self.host.title} keep what is said for {others[0]}. Take "
+                    f"that out first (--name {others[0]} --undo), or leave --with-hooks out."
+                )
             parts.append(self._hooks())
         if wanted.rules or wanted.rules_file:
             parts.append(self._rules(wanted.rules_file, hooks=wanted.hooks))
@@ -206,17 +248,24 @@ class Installing:
 
     def keep_copies(self) -> list[Path]:
         """Keep the host's files as they are, before its own command changes them; return where."""
-        kept = [changes.keep_copy(file, there) for file, there in _by_file([*self.servers()])]
+        known = dict(_by_file(self._parts(None)))
+        kept = [changes.keep_copy(part.file, known[part.file]) for part in self.servers()]
         return [copy for copy in kept if copy is not None]
 
     def _parts(self, rules_file: Path | None) -> list[Part]:
-        """Return all that may be there of this program."""
+        """Return all that may be there of this program, but for hooks of another of its servers."""
         parts: list[Part] = [*self.servers()]
-        if self.host.hooks is not None:
+        if self.host.hooks is not None and not self.hooked_by():
             parts.append(self._hooks())
-        if self.host.rules is not None or rules_file is not None:
+        if self.host.rules is not None:
+            parts.append(self._rules(None, hooks=False))
+        if rules_file is not None:
             parts.append(self._rules(rules_file, hooks=False))
         return parts
+
+    def hooked_by(self) -> list[str]:
+        """Return the names of other servers of this host's whose hooks these are."""
+        return [name for part in self.servers() for name in part.others_with_hooks()]
 
     def _program(self) -> str | None:
         own = self.host.own
@@ -228,7 +277,7 @@ class Installing:
                 f"--with-hooks: {self.host.title} runs no command at a turn that could reach its model. "
                 "Leave it out; --with-rules helps its model to think of the tools."
             )
-        return HooksPart(self.host.hooks, self.server, self.machine)
+        return HooksPart(self.host.id, self.host.hooks, self.server, self.machine)
 
     def _rules(self, file: Path | None, *, hooks: bool) -> Part:
         if file is None and self.host.rules is None:
@@ -237,7 +286,7 @@ class Installing:
                 f"{self.host.id} --print --with-rules` prints into its settings, or name a file of your "
                 "project by --rules-file."
             )
-        front = _FRONT if file is None and self.host.id == "vscode" else ""
+        front = self.host.rules_front if file is None else ""
         path = file or (self.host.rules(self.machine) if self.host.rules else None)
         assert path is not None  # noqa: S101 - as was just seen
         return rules.RulesPart(path, rules.block(self.server.name, hooks=hooks), front)

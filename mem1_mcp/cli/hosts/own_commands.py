@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mem1_mcp.cli.hosts.server import Server, Shape, typed
+from mem1_mcp.cli.hosts.server import Server, typed
 
 Words = list[str]
 # What the interpreter of Windows' batch files takes for its own; npm's programs are such files.
@@ -87,10 +87,3 @@ CODEX = OwnCommand("codex", _codex, _unscoped)
 GEMINI = OwnCommand("gemini", _gemini, _scoped)
 QWEN = OwnCommand("qwen", _gemini, _scoped, replaces=False)  # it would mix old settings with the new
 COPILOT = OwnCommand("copilot", _copilot, _unscoped, replaces=False)
-
-
-def opencode_entry(server: Server) -> Shape:
-    """Write an entry for opencode, whose command is a list of words."""
-    if server.url is not None:
-        return {"type": "remote", "url": server.url, "headers": dict(server.headers)}
-    return {"type": "local", "command": [server.command], "environment": dict(server.env), "enabled": True}

@@ -66,6 +66,13 @@ def typed(server: Server, *, stdio: str = "stdio") -> Shape:
     return {"type": stdio if server.url is None else "http"} | plain(server)
 
 
+def in_words(server: Server) -> Shape:
+    """Write an entry for opencode, whose command is a list of words."""
+    if server.url is not None:
+        return {"type": "remote", "url": server.url, "headers": dict(server.headers)}
+    return {"type": "local", "command": [server.command], "environment": dict(server.env), "enabled": True}
+
+
 def concealed(text: str, server: Server | None = None) -> str:
     """Write a text without tokens, keys and passwords; those of the server wherever they are."""
     for secret in server.secrets if server else ():
@@ -78,21 +85,25 @@ def concealed_line(words: Sequence[str], server: Server) -> str:
     return shlex.join(concealed(word, server) for word in words)
 
 
-def hook_words(server: Server) -> list[str]:
+def hook_words(server: Server, host: str) -> list[str]:
     """Return the command of a hook, word by word, with the settings that it needs."""
-    needed = {name: value for name, value in server.env.items() if not name.startswith(_NOT_FOR_HOOKS)}
+    needed = {
+        name: value
+        for name, value in server.env.items()
+        if name.startswith("MEM1_") and not name.startswith(_NOT_FOR_HOOKS)
+    }
     settings = [word for pair in needed.items() for word in ("--env", "=".join(pair))]
-    return [server.command, "hook", *settings]
+    return [server.command, "hook", "--host", host, *settings]
 
 
-def hook_line(server: Server, shell: Shell) -> str:
+def hook_line(server: Server, host: str, shell: Shell) -> str:
     """Write the command of a hook for a shell.
 
     Raises:
         InvalidRequestError: this shell can't be told so.
 
     """
-    words = hook_words(server)
+    words = hook_words(server, host)
     if shell == "powershell":
         quoted = ["'" + word.replace("'", "''") + "'" for word in words]
         return " ".join(("&", *quoted))
