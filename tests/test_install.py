@@ -615,6 +615,17 @@ def test_a_hosts_command_is_not_run_where_it_would_drop_what_a_person_added(home
     assert servers("claude-code", file)["mem1"] == entry("claude-code", TWO) | {"disabled": True}
 
 
+@posix_only
+def test_new_rules_can_be_read_by_others_and_new_settings_can_not(home: Home) -> None:
+    home.install("claude-code", "--by-file", "--with-rules", "--with-hooks")
+
+    modes = {
+        name: (home.folder / ".claude" / name).stat().st_mode & 0o777
+        for name in ("CLAUDE.md", "settings.json")
+    }
+    assert modes == {"CLAUDE.md": 0o644, "settings.json": 0o600}
+
+
 def test_the_hint_to_undo_undoes_what_was_done(home: Home) -> None:
     rules_file = home.folder / "AGENTS.md"
     told = home.install("claude-code", "--by-file", "--name", "work", "--rules-file", str(rules_file))

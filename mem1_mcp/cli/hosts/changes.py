@@ -236,6 +236,8 @@ def _replace(file: Path, text: str) -> None:
             written.write(text.encode())
         if file.exists():
             Path(unfinished).chmod(file.stat().st_mode & 0o777)
+        elif file.suffix == ".md":
+            Path(unfinished).chmod(0o644)  # rules of a project are read by others; settings may hold keys
         Path(unfinished).replace(file)
     except OSError:
         Path(unfinished).unlink(missing_ok=True)
