@@ -875,12 +875,6 @@ def in_the_way(folder: Path) -> Generator[dict[str, str]]:
 
 
 @contextmanager
-def unreachable(folder: Path) -> Generator[dict[str, str]]:
-    """Name a cluster that is not there."""
-    yield {"MEM1_ES_HOSTS": "http://127.0.0.1:9"}
-
-
-@contextmanager
 def full(folder: Path) -> Generator[dict[str, str]]:
     """Have a disk with room for notes alone."""
     ballast = folder / "memory" / "ballast"
@@ -937,7 +931,6 @@ async def assert_words_wait_until_the_store_is_well(folder: Path, spoiled: Spoil
         pytest.param(too_new, 3, marks=pytest.mark.heavy),
         (in_the_way, 3),
         (locked, 1),
-        pytest.param(unreachable, 1, marks=pytest.mark.heavy),
     ],
 )
 async def test_what_the_store_does_not_take_waits_and_is_kept_in_its_place(
