@@ -26,7 +26,7 @@ demo: .venv/.ready-run ## show what the server does, and the lines that add it t
 demo-elasticsearch: .venv/.ready-test ## the same on a real Elasticsearch, started for it (Maven, JDK 21+)
 	@$(bin)/python -m tests.elasticsearch_node -- $(bin)/python examples/demo.py --elasticsearch
 
-test: .venv/.ready-test ## run the tests that take seconds
+test: .venv/.ready-test ## run the quick tests: some four minutes
 	$(bin)/python -m pytest -m "$(LOCAL)"
 
 test-elasticsearch: .venv/.ready-test ## the tests of that store, on a real node (Maven and a JDK 21+)

@@ -12,14 +12,8 @@ home=out/node
 suite=$home/node_modules/@modelcontextprotocol/conformance
 log=$home/install.log
 
-did_not_run() {
-  if [ -s "$log" ]; then cat "$log" >&2; fi
-  printf '\033[1;31mThe conformance suite did NOT run: %s\033[0m\n' "$*" >&2
-  case " ${MEM1_TEST_REQUIRE:-} " in
-    *[!a-z]conformance[!a-z]*) exit 1 ;;
-    *) exit 0 ;;
-  esac
-}
+kind=conformance
+not_run="The conformance suite did NOT run"
 
 mkdir -p "$home"
 rm -f "$log"

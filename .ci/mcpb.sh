@@ -12,14 +12,8 @@ out=out/mcpb
 packer=$out/packer/node_modules/@anthropic-ai/mcpb
 log=$out/install.log
 
-did_not_run() {
-  if [ -s "$log" ]; then cat "$log" >&2; fi
-  printf '\033[1;31mThe bundle was NOT made: %s\033[0m\n' "$*" >&2
-  case " ${MEM1_TEST_REQUIRE:-} " in
-    *[!a-z]mcpb[!a-z]*) exit 1 ;;
-    *) exit 0 ;;
-  esac
-}
+kind=mcpb
+not_run="The bundle was NOT made"
 
 have_uv() {
   uv --version >/dev/null 2>&1 && return

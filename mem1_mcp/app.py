@@ -48,9 +48,8 @@ log = logging.getLogger(__name__)
 
 # From the end of stdin, or a signal; hosts kill what takes longer.
 _LAST_SECONDS, _LAST_HTTP_SECONDS = 1.8, 1.9
-_KEEP_SECONDS = (
-    0.5  # that a hook takes once its host has the answer; what is not in the store by then waits
-)
+# That a hook takes once its host has the answer; what is not in the store by then waits.
+_KEEP_SECONDS = 0.5
 _TEMPLATE_SECONDS = 0.6  # that a start waits for the store
 
 # Below WARNING these log whole messages, and what is wrong in them, with what people said.

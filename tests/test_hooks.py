@@ -1183,6 +1183,18 @@ async def test_what_waits_is_shown_and_taken_when_everything_is_to_be_forgotten(
     assert waiting_in(tmp_path) == []
 
 
+async def test_what_waits_for_a_damaged_memory_keeps_no_other_user_from_forgetting(tmp_path: Path) -> None:
+    await hook(tmp_path, ClaudeCode().prompt("first", "1"), "--env", "MEM1_USER_ID=aaa")
+    users_file(tmp_path).write_bytes(b"no database at all" * 500)
+    await hook(tmp_path, ClaudeCode().prompt("second", "2"), "--env", "MEM1_USER_ID=aaa")
+    await hook(tmp_path, ClaudeCode().prompt("hello", "3"))
+
+    async with connected(tmp_path) as host:
+        preview = await host.done("forget", everything=True)
+
+    assert preview["messages"] == 1
+
+
 def files_with(words: bytes, folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and words in path.read_bytes()]
 

@@ -8,6 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from mem1_mcp.cli.hosts.server import Server, Shape, plain, typed
+
 
 def command_path() -> str:
     """Return this program's own absolute path: desktop hosts know no PATH of a shell."""
@@ -26,10 +28,13 @@ def typed_command() -> str:
 
 def http_configuration(url: str, token: str) -> str:
     """Write the block for a host that connects by URL, with the token in it."""
-    server = {"type": "http", "url": url, "headers": {"Authorization": f"Bearer {token}"}}
-    return json.dumps({"mcpServers": {"mem1": server}}, indent=2, ensure_ascii=False)
+    return _block(typed(Server("mem1", "", url=url, token=token)))
 
 
 def host_configuration(command: str) -> str:
     """Write the ``mcpServers`` block that Claude Desktop, Cursor, Claude Code and others read."""
-    return json.dumps({"mcpServers": {"mem1": {"command": command}}}, indent=2, ensure_ascii=False)
+    return _block(plain(Server("mem1", command)))
+
+
+def _block(entry: Shape) -> str:
+    return json.dumps({"mcpServers": {"mem1": entry}}, indent=2, ensure_ascii=False)

@@ -58,23 +58,25 @@ async def keep(memory: Memory, waiting: Waiting, took: Took = lambda _session, _
         InvalidRequestError: something will never be kept, and was put aside.
 
     """
-    blocked: dict[str, Mem1Error] = {}
+    blocked: set[str] = set()
+    failures: list[Mem1Error] = []
     for path, words in waiting:
         if words.user in blocked:
             continue
         try:
             took(words.session, await _remember(memory, words))
         except StoreError as error:
-            blocked[words.user] = error
+            blocked.add(words.user)
+            failures.append(error)
             continue
         except InvalidRequestError as error:
             waiting.give_up(path)
-            blocked.setdefault(f"refused {path}", error)
+            failures.append(error)
             continue
         with contextlib.suppress(FileNotFoundError):  # taken away by another hook, which kept the same
             path.unlink()
-    if blocked:
-        raise next(iter(blocked.values()))
+    if failures:
+        raise failures[0]
 
 
 async def _remember(memory: Memory, words: Words) -> tuple[str, ...]:

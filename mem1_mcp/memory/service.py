@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import anyio
 
-from mem1_mcp.errors import EmbedderError, ModelError, ReaderError
+from mem1_mcp.errors import EmbedderError, Mem1Error, ModelError, ReaderError
 from mem1_mcp.memory import forget, recall, remember, tokens
 from mem1_mcp.memory.profile import versions
 from mem1_mcp.memory.profile.portrait import View
@@ -245,7 +246,9 @@ class Memory:
     async def preview_forgetting(self, user: str, selection: Selection, skip: int) -> Preview:
         """Show what would go, of what waits as well; see ``forget.preview``."""
         if self.catch_up is not None:
-            await self.catch_up()
+            # What it can't bring in is another user's, or fails below as well.
+            with suppress(Mem1Error):
+                await self.catch_up()
         return await forget.preview(self.store, user, selection, skip, self.clock(), self.zone)
 
     async def forget(

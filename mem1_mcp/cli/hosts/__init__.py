@@ -1,0 +1,1 @@
+"""What is known of the hosts, and how their files are changed."""
